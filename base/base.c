@@ -1,0 +1,61 @@
+/* Return-code names, error text, assertion failure and start-up allocation. */
+#include "base/base.h"
+
+#include <stdlib.h>
+
+const char *sm_rc_name(enum sm_rc rc)
+{
+    static const char *const names[] = {"ok",        "again",  "limit", "invalid",       "truncated", "unsupported",
+                                        "not_found", "closed", "io",    "out_of_memory", "timeout"};
+    return (size_t)rc < SM_ARRAY_LEN(names) ? names[rc] : "unknown";
+}
+
+enum sm_rc sm_err_set(struct sm_err *err, enum sm_rc rc, const char *format, ...)
+{
+    if (!err)
+        return rc;
+    va_list args;
+    va_start(args, format);
+    err->rc = rc;
+    vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    return rc;
+}
+
+void sm_assert_failed(const char *cond, const char *file, int line, const char *func)
+{
+    fprintf(stderr, "level=fatal event=assertion_failed cond=\"%s\" at=%s:%d func=%s\n", cond, file, line, func);
+    abort();
+}
+
+static void *checked(void *p, size_t size)
+{
+    if (SM_UNLIKELY(!p && size)) {
+        fprintf(stderr, "level=fatal event=out_of_memory size_bytes=%zu\n", size);
+        abort();
+    }
+    return p;
+}
+
+void *sm_xmalloc(size_t size)
+{
+    return checked(malloc(size), size);
+}
+
+void *sm_xcalloc(size_t n, size_t size)
+{
+    return checked(calloc(n, size), n && size);
+}
+
+void *sm_xrealloc(void *p, size_t size)
+{
+    return checked(realloc(p, size), size);
+}
+
+char *sm_xstrndup(const char *s, size_t n)
+{
+    char *copy = sm_xmalloc(n + 1);
+    memcpy(copy, s, n);
+    copy[n] = '\0';
+    return copy;
+}
