@@ -1,0 +1,33 @@
+/* Chunks from slabs: the memory of open and kept traces.
+ *
+ * One allocator per shard, used by its owner thread only; other threads hand chunks back through sm_slab_return, which the
+ * owner collects. 2 MiB blocks come from the process allocator and are cut into 64 KiB pages; a page serves one size class
+ * and goes back to the free pages when its last chunk comes home. Classes are eight per doubling up to 4 KiB, then four, so
+ * that rounding wastes about 6 %. The fullest partial page is used first and chunks in a page last-in first-out: memory that
+ * is hot stays hot, pages that drain become free. Empty blocks beyond a reserve go back to the process allocator.
+ * Chunks beyond SM_SLAB_CHUNK_MAX are taken from the process allocator one by one and counted. */
+#ifndef SM_SLAB_H
+#define SM_SLAB_H
+
+#include "base/base.h"
+
+#define SM_SLAB_CHUNK_MAX (UINT32_C(21) << 10)
+
+struct sm_slab;
+
+struct sm_slab *sm_slab_new(void);
+void sm_slab_free(struct sm_slab *slab); /* every chunk must be home */
+
+/* At least `size` bytes, 16-byte aligned; *usable is what the class really holds. NULL when the allocator fails. */
+void *sm_slab_alloc(struct sm_slab *slab, size_t size, uint32_t *usable) SM_MUST_USE;
+/* Owner thread. `size` is any size between the asked one and the usable one. */
+void sm_slab_release(struct sm_slab *slab, void *chunk, size_t size);
+
+/* Bytes in chunks that are out, bytes of blocks taken from the process allocator. */
+size_t sm_slab_bytes_used(const struct sm_slab *slab);
+size_t sm_slab_bytes_held(const struct sm_slab *slab);
+
+/* Gives empty blocks beyond `reserve_bytes` back. The owner calls it now and then. */
+void sm_slab_trim(struct sm_slab *slab, size_t reserve_bytes);
+
+#endif

@@ -1,0 +1,108 @@
+/* A trace: the spans of one trace id that one shard collected in one window.
+ *
+ * While open it belongs to its shard. When it is kept it becomes immutable and is shared by sinks through its reference
+ * count; the last sink hands it back to the shard, which alone releases its memory.
+ *
+ * Spans lie in two chains of chunks: heads (struct sm_span with side records) and data (canonical bytes), in the same
+ * order. A header or a span's bytes never straddle chunks. Decisions read heads and leave the cold bytes alone. */
+#ifndef SM_TRACE_H
+#define SM_TRACE_H
+
+#include "base/base.h"
+#include "span/span.h"
+
+#include <stdatomic.h>
+
+struct sm_chunk {
+    struct sm_chunk *next;
+    uint32_t used; /* bytes of `data` that hold records */
+    uint32_t size; /* bytes of `data` */
+    uint8_t data[];
+};
+
+/* What closed the window. */
+enum sm_trigger {
+    SM_TRIGGER_NONE,
+    SM_TRIGGER_ROOT,     /* the root is there and the trace has been quiet */
+    SM_TRIGGER_IDLE,     /* no span for windows.idle */
+    SM_TRIGGER_AGE,      /* open for windows.max_age */
+    SM_TRIGGER_SPANS,    /* windows.max_spans */
+    SM_TRIGGER_BYTES,    /* windows.max_bytes */
+    SM_TRIGGER_MEMORY,   /* memory pressure: decided early */
+    SM_TRIGGER_SHUTDOWN, /* drained */
+    SM_TRIGGER_LATE,     /* spans that followed a decision already made */
+    SM_TRIGGER_COUNT
+};
+
+const char *sm_trigger_name(enum sm_trigger t);
+
+/* Verdicts. */
+enum sm_verdict { SM_VERDICT_OPEN, SM_VERDICT_KEPT, SM_VERDICT_DROPPED };
+
+#define SM_RULE_DEFAULT UINT16_MAX /* no rule matched: the default (keep) */
+
+/* Sampling threshold and randomness have 56 bits: keep iff threshold <= randomness. */
+#define SM_THRESHOLD_ALWAYS UINT64_C(0)
+#define SM_THRESHOLD_NEVER  (UINT64_C(1) << 56)
+
+struct sm_trace {
+    struct sm_trace_id id;
+    struct sm_chunk *heads, *heads_last;
+    struct sm_chunk *data, *data_last;
+    uint32_t span_count;
+    uint32_t bytes;   /* of canonical bytes */
+    uint32_t memory;  /* bytes of chunks and this struct */
+    uint16_t source;  /* of the oldest span; its clock drives the window */
+    uint16_t shard;
+    int64_t opened_ns;   /* arrival of the first span, in the source's time */
+    int64_t last_ns;     /* arrival of the newest span */
+    uint64_t start_ns;   /* smallest span start that is present; 0: none */
+    uint64_t end_ns;     /* largest span end */
+    uint32_t epoch;      /* oldest epoch of its source */
+    uint16_t span_flags; /* OR of the spans' flags */
+    uint8_t trigger;     /* enum sm_trigger */
+    uint8_t verdict;     /* enum sm_verdict */
+    bool has_root;       /* a span without parent is there */
+    bool counted_out;    /* kept for a linked one only: out of adjusted counts */
+    uint16_t rule;       /* index of the rule that decided, SM_RULE_DEFAULT */
+    uint64_t threshold;  /* decided sampling threshold, 0..SM_THRESHOLD_NEVER */
+    uint64_t randomness; /* R, 56 bits */
+    _Atomic uint32_t refs;
+    struct sm_trace *next; /* list of whoever owns it now */
+    int64_t deadline_ns;
+    uint64_t owner_private[4]; /* the shard's own */
+};
+
+/* Walks heads and data in step. */
+struct sm_trace_iter {
+    const struct sm_chunk *head_chunk, *data_chunk;
+    uint32_t head_at, data_at;
+};
+
+SM_INLINE struct sm_trace_iter sm_trace_iter(const struct sm_trace *t)
+{
+    return (struct sm_trace_iter){t->heads, t->data, 0, 0};
+}
+
+/* The next span and its bytes; false at the end. */
+SM_INLINE bool sm_trace_next(struct sm_trace_iter *it, const struct sm_span **span, const uint8_t **bytes)
+{
+    while (it->head_chunk && it->head_at == it->head_chunk->used) {
+        it->head_chunk = it->head_chunk->next;
+        it->head_at = 0;
+    }
+    if (!it->head_chunk)
+        return false;
+    const struct sm_span *s = (const struct sm_span *)(it->head_chunk->data + it->head_at);
+    while (it->data_at == it->data_chunk->used) {
+        it->data_chunk = it->data_chunk->next;
+        it->data_at = 0;
+    }
+    *span = s;
+    *bytes = it->data_chunk->data + it->data_at;
+    it->head_at += sm_span_head_size(s);
+    it->data_at += s->size;
+    return true;
+}
+
+#endif
