@@ -9,6 +9,7 @@
 #define SM_TRACE_H
 
 #include "base/base.h"
+#include "base/mpsc.h"
 #include "span/span.h"
 
 #include <stdatomic.h>
@@ -68,7 +69,10 @@ struct sm_trace {
     uint64_t threshold;  /* decided sampling threshold, 0..SM_THRESHOLD_NEVER */
     uint64_t randomness; /* R, 56 bits */
     _Atomic uint32_t refs;
-    struct sm_trace *next; /* list of whoever owns it now */
+    union {
+        struct sm_trace *next;    /* list of whoever owns it now */
+        struct sm_mpsc_node home; /* on its way back to its shard */
+    };
     int64_t deadline_ns;
     uint64_t owner_private[4]; /* the shard's own */
 };
