@@ -1,0 +1,298 @@
+/* TCP over libuv: SO_REUSEPORT listeners opened by hand, and the stream that stands on an accepted socket. */
+#include "base/net/tcp.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { BACKLOG = 1024, SOCKETS_MAX = 8 };
+
+struct tcp_stream {
+    struct sm_stream stream;
+    uv_tcp_t socket;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+};
+
+struct sm_tcp_listener {
+    uv_tcp_t sockets[SOCKETS_MAX];
+    unsigned sockets_n, sockets_open;
+    void (*on_accept)(void *ctx, struct sm_stream *stream);
+    void *ctx;
+};
+
+static struct tcp_stream *tcp_of(struct sm_stream *stream)
+{
+    return SM_CONTAINER_OF(stream, struct tcp_stream, stream);
+}
+
+static void on_buffer(uv_handle_t *handle, size_t suggested SM_UNUSED, uv_buf_t *buf)
+{
+    struct sm_stream *stream = handle->data;
+    uint8_t *at = NULL;
+    size_t len = 0;
+    stream->events->buffer(stream->ctx, &at, &len);
+    *buf = uv_buf_init((char *)at, (unsigned)len);
+}
+
+static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
+{
+    struct sm_stream *stream = handle->data;
+    if (n > 0)
+        stream->events->bytes(stream->ctx, (uint8_t *)buf->base, (size_t)n);
+    else if (n < 0)
+        stream->events->ended(stream->ctx, n == UV_EOF ? SM_OK : SM_E_CLOSED);
+}
+
+static void tcp_read_start(struct sm_stream *stream)
+{
+    uv_read_start((uv_stream_t *)&tcp_of(stream)->socket, on_buffer, on_read);
+}
+
+static void tcp_read_stop(struct sm_stream *stream)
+{
+    uv_read_stop((uv_stream_t *)&tcp_of(stream)->socket);
+}
+
+static void parts_to_bufs(const struct iovec *parts, size_t n, uv_buf_t *bufs)
+{
+    SM_ASSERT(n <= SM_STREAM_PARTS_MAX);
+    for (size_t i = 0; i < n; i++)
+        bufs[i] = uv_buf_init(parts[i].iov_base, (unsigned)parts[i].iov_len);
+}
+
+static ssize_t tcp_try_write(struct sm_stream *stream, const struct iovec *parts, size_t n)
+{
+    uv_buf_t bufs[SM_STREAM_PARTS_MAX];
+    parts_to_bufs(parts, n, bufs);
+    int rc = uv_try_write((uv_stream_t *)&tcp_of(stream)->socket, bufs, (unsigned)n);
+    if (rc == UV_EAGAIN)
+        return 0;
+    return rc < 0 ? -1 : rc;
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct sm_stream *stream = write->handle->data;
+    if (status != UV_ECANCELED)
+        stream->events->written(stream->ctx, status ? SM_E_CLOSED : SM_OK);
+}
+
+static enum sm_rc tcp_write(struct sm_stream *stream, const struct iovec *parts, size_t n)
+{
+    struct tcp_stream *tcp = tcp_of(stream);
+    uv_buf_t bufs[SM_STREAM_PARTS_MAX];
+    parts_to_bufs(parts, n, bufs);
+    return uv_write(&tcp->write, (uv_stream_t *)&tcp->socket, bufs, (unsigned)n, on_written) ? SM_E_CLOSED : SM_OK;
+}
+
+static void tcp_finish(struct sm_stream *stream)
+{
+    struct tcp_stream *tcp = tcp_of(stream);
+    uv_shutdown(&tcp->shutdown, (uv_stream_t *)&tcp->socket, NULL);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct sm_stream *stream = handle->data;
+    stream->events->closed(stream->ctx);
+    free(tcp_of(stream));
+}
+
+static void tcp_close(struct sm_stream *stream)
+{
+    uv_close((uv_handle_t *)&tcp_of(stream)->socket, on_closed);
+}
+
+static const struct sm_stream_ops tcp_ops = {
+    .read_start = tcp_read_start,
+    .read_stop = tcp_read_stop,
+    .try_write = tcp_try_write,
+    .write = tcp_write,
+    .finish = tcp_finish,
+    .close = tcp_close,
+};
+
+static void on_refused_closed(uv_handle_t *handle)
+{
+    free(tcp_of(handle->data));
+}
+
+static void on_connection(uv_stream_t *server, int status)
+{
+    struct sm_tcp_listener *listener = server->data;
+    if (status < 0)
+        return;
+    struct tcp_stream *tcp = sm_xcalloc(1, sizeof *tcp);
+    tcp->stream.ops = &tcp_ops;
+    uv_tcp_init(server->loop, &tcp->socket);
+    tcp->socket.data = &tcp->stream;
+    if (uv_accept(server, (uv_stream_t *)&tcp->socket)) {
+        uv_close((uv_handle_t *)&tcp->socket, on_refused_closed);
+        return;
+    }
+    uv_tcp_nodelay(&tcp->socket, 1);
+    listener->on_accept(listener->ctx, &tcp->stream);
+}
+
+/* Splits "host:port" and "[v6]:port"; an empty host or "*" means every address. */
+static enum sm_rc split_address(const char *address, char *host, size_t host_size, const char **port, struct sm_err *err)
+{
+    const char *colon = strrchr(address, ':');
+    if (!colon || !colon[1])
+        return sm_err_set(err, SM_E_INVALID, "address \"%s\": expected host:port", address);
+    struct sm_str name = sm_str(address, (size_t)(colon - address));
+    if (name.len >= 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']')
+        name = sm_str(name.ptr + 1, name.len - 2);
+    if (sm_str_eq(name, SM_STR("*")))
+        name.len = 0;
+    if (name.len >= host_size)
+        return sm_err_set(err, SM_E_INVALID, "address \"%s\": host name too long", address);
+    memcpy(host, name.ptr, name.len);
+    host[name.len] = '\0';
+    *port = colon + 1;
+    return SM_OK;
+}
+
+static enum sm_rc resolve(const char *address, struct addrinfo **found, struct sm_err *err)
+{
+    char host[256];
+    const char *port;
+    enum sm_rc rc = split_address(address, host, sizeof host, &port, err);
+    if (rc != SM_OK)
+        return rc;
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    int failed = getaddrinfo(host[0] ? host : NULL, port, &hints, found);
+    if (failed)
+        return sm_err_set(err, SM_E_INVALID, "address \"%s\": %s", address, gai_strerror(failed));
+    return SM_OK;
+}
+
+static void set_port(struct sockaddr *address, uint16_t port)
+{
+    if (address->sa_family == AF_INET6)
+        ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)address)->sin_port = htons(port);
+}
+
+static uint16_t bound_port(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len))
+        return 0;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+/* A bound, non-blocking socket, or -1 with errno. IPv6 sockets never take IPv4's place, so that both can be bound. */
+static int open_socket(const struct addrinfo *where)
+{
+    int fd = socket(where->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int on = 1;
+    bool ok = !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
+              !setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) &&
+              (where->ai_family != AF_INET6 || !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) &&
+              !bind(fd, where->ai_addr, where->ai_addrlen);
+    if (!ok) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+    struct sm_tcp_listener *listener = handle->data;
+    if (--listener->sockets_open == 0)
+        free(listener);
+}
+
+static int listen_on(struct sm_tcp_listener *listener, struct sm_loop *loop, int fd)
+{
+    uv_tcp_t *socket = &listener->sockets[listener->sockets_n];
+    int rc = uv_tcp_init(sm_loop_uv(loop), socket);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    socket->data = listener;
+    listener->sockets_n++;
+    listener->sockets_open++;
+    rc = uv_tcp_open(socket, fd);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    return uv_listen((uv_stream_t *)socket, BACKLOG, on_connection);
+}
+
+static bool family_is_missing(int error)
+{
+    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EPROTONOSUPPORT;
+}
+
+/* Opens one address. SM_E_UNSUPPORTED: this machine lacks the address family. */
+static enum sm_rc open_address(struct sm_tcp_listener *listener, struct sm_loop *loop, struct addrinfo *where,
+                               uint16_t *port, struct sm_err *err)
+{
+    if (*port)
+        set_port(where->ai_addr, *port);
+    int fd = open_socket(where);
+    if (fd < 0)
+        return sm_err_set(err, family_is_missing(errno) ? SM_E_UNSUPPORTED : SM_E_IO, "%s", strerror(errno));
+    *port = bound_port(fd);
+    int rc = listen_on(listener, loop, fd);
+    return rc ? sm_err_set(err, SM_E_IO, "%s", uv_strerror(rc)) : SM_OK;
+}
+
+struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address, uint16_t *port_bound,
+                                      void (*on_accept)(void *ctx, struct sm_stream *stream), void *ctx,
+                                      struct sm_err *err)
+{
+    struct addrinfo *found = NULL;
+    if (resolve(address, &found, err) != SM_OK)
+        return NULL;
+    struct sm_tcp_listener *listener = sm_xcalloc(1, sizeof *listener);
+    listener->on_accept = on_accept;
+    listener->ctx = ctx;
+    uint16_t port = 0;
+    struct sm_err cause = {SM_E_IO, "no usable address"};
+    enum sm_rc rc = SM_OK;
+    for (struct addrinfo *where = found; where && listener->sockets_n < SOCKETS_MAX; where = where->ai_next) {
+        rc = open_address(listener, loop, where, &port, &cause);
+        if (rc == SM_E_UNSUPPORTED)
+            rc = SM_OK; /* a family that this machine lacks is skipped, as long as another one works */
+        if (rc != SM_OK)
+            break;
+    }
+    freeaddrinfo(found);
+    if (rc != SM_OK || listener->sockets_n == 0) {
+        (void)sm_err_set(err, cause.rc, "cannot listen on \"%s\": %s", address, cause.text);
+        sm_tcp_listener_close(listener);
+        return NULL;
+    }
+    if (port_bound)
+        *port_bound = port;
+    return listener;
+}
+
+void sm_tcp_listener_close(struct sm_tcp_listener *listener)
+{
+    if (listener->sockets_n == 0) {
+        free(listener);
+        return;
+    }
+    for (unsigned i = 0; i < listener->sockets_n; i++)
+        uv_close((uv_handle_t *)&listener->sockets[i], on_socket_closed);
+}
