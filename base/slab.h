@@ -1,7 +1,6 @@
 /* Chunks from slabs: the memory of open and kept traces.
  *
- * One allocator per shard, used by its owner thread only; other threads hand chunks back through sm_slab_return, which the
- * owner collects. 2 MiB blocks come from the process allocator and are cut into 64 KiB pages; a page serves one size class
+ * One allocator per shard, used by its owner thread only: other threads hand whole traces back to the shard. 2 MiB blocks come from the process allocator and are cut into 64 KiB pages; a page serves one size class
  * and goes back to the free pages when its last chunk comes home. Classes are eight per doubling up to 4 KiB, then four, so
  * that rounding wastes about 6 %. The fullest partial page is used first and chunks in a page last-in first-out: memory that
  * is hot stays hot, pages that drain become free. Empty blocks beyond a reserve go back to the process allocator.
