@@ -6,7 +6,7 @@
  * Cost matters here: attributes are nearly all of the bytes, so their common shape (a key and a string, one-byte lengths) has
  * a straight path and everything else goes through the general walk. */
 #include "base/pb.h"
-#include "base/utf8.h"
+#include "base/text.h"
 #include "span/attr.h"
 #include "span/codec/codec.h"
 #include "span/codec/otlp_encode.h"
@@ -35,7 +35,7 @@ static void refuse(struct walk *w, enum sm_reject reason)
 
 SM_INLINE void check_text(struct walk *w, const uint8_t *p, size_t n)
 {
-    if (SM_UNLIKELY(!sm_utf8_valid(p, n)))
+    if (SM_UNLIKELY(!sm_text_valid(p, n)))
         refuse(w, SM_REJECT_UTF8);
 }
 
