@@ -11,13 +11,17 @@
 struct slot {
     uint64_t span_id;
     uint32_t stamp;
-    uint32_t first; /* index of the first span with this id */
+    uint32_t first, last; /* indexes of the first and last span with this id */
 };
+
+/* A client may send any number of spans with one id; walks along them stop here, so that a trace costs O(spans). */
+enum { SAME_ID_MAX = 32 };
 
 struct sm_view_scratch {
     const struct sm_names *names;
     const struct sm_scopes *scopes;
     struct sm_view view;
+    uint32_t *marks; /* for cycle detection */
     uint32_t capacity;
     struct slot *slots;
     uint32_t mask;
@@ -42,6 +46,7 @@ void sm_view_scratch_free(struct sm_view_scratch *s)
     if (!s)
         return;
     free(s->view.spans);
+    free(s->marks);
     free(s->slots);
     free(s);
 }
@@ -54,7 +59,9 @@ static void reserve(struct sm_view_scratch *s, uint32_t count)
         while (capacity < count)
             capacity *= 2;
         free(s->view.spans);
+        free(s->marks);
         s->view.spans = sm_xmalloc(capacity * sizeof *s->view.spans);
+        s->marks = sm_xmalloc(capacity * sizeof *s->marks);
         s->capacity = capacity;
     }
     if (count * 2 > s->mask) {
@@ -126,26 +133,26 @@ static void add_span(struct sm_view_scratch *s, const struct sm_span *span, cons
     *e = (struct sm_view_span){span, bytes, resource_of(s, span->scope_id), SM_VIEW_NONE, SM_VIEW_NONE};
     struct slot *slot = find_slot(s, span->span_id, mask);
     if (slot->stamp != s->stamp) {
-        *slot = (struct slot){span->span_id, s->stamp, v->count++};
+        *slot = (struct slot){span->span_id, s->stamp, v->count, v->count};
+        v->count++;
         return;
     }
     uint32_t i = slot->first;
-    for (;;) {
+    for (unsigned walked = 0; i != SM_VIEW_NONE && walked < SAME_ID_MAX; walked++, i = v->spans[i].next_same_id) {
         if (same_record(&v->spans[i], e)) {
             v->duplicates++;
             return;
         }
-        if (v->spans[i].next_same_id == SM_VIEW_NONE)
-            break;
-        i = v->spans[i].next_same_id;
     }
-    v->spans[i].next_same_id = v->count++;
+    v->spans[slot->last].next_same_id = v->count;
+    slot->last = v->count++;
 }
 
 /* The client half that a shared server half belongs to: the first span with its id that is not shared. */
 static uint32_t client_half(const struct sm_view *v, uint32_t first, uint32_t self)
 {
-    for (uint32_t i = first; i != SM_VIEW_NONE; i = v->spans[i].next_same_id) {
+    unsigned walked = 0;
+    for (uint32_t i = first; i != SM_VIEW_NONE && walked++ < SAME_ID_MAX; i = v->spans[i].next_same_id) {
         if (i != self && !(v->spans[i].span->flags & SM_SPAN_SHARED))
             return i;
     }
@@ -158,7 +165,8 @@ static uint32_t pick_parent(const struct sm_view *v, uint32_t first, uint32_t se
     if (first == SM_VIEW_NONE || v->spans[first].next_same_id == SM_VIEW_NONE)
         return first == self ? SM_VIEW_NONE : first;
     uint32_t service = service_of(&v->spans[self]), fallback = SM_VIEW_NONE;
-    for (uint32_t i = first; i != SM_VIEW_NONE; i = v->spans[i].next_same_id) {
+    unsigned walked = 0;
+    for (uint32_t i = first; i != SM_VIEW_NONE && walked++ < SAME_ID_MAX; i = v->spans[i].next_same_id) {
         if (i == self)
             continue;
         if (service_of(&v->spans[i]) == service && server_side(v->spans[i].span))
@@ -184,6 +192,29 @@ static uint32_t resolve_parent(const struct sm_view_scratch *s, uint32_t i, uint
     return slot->stamp == s->stamp ? pick_parent(v, slot->first, i) : SM_VIEW_NONE;
 }
 
+/* Cuts parent links that lead back to the span itself, so that nobody who follows parents can hang. */
+static uint32_t cut_cycles(struct sm_view *v, uint32_t *marks)
+{
+    uint32_t cut = 0;
+    memset(marks, 0, v->count * sizeof *marks);
+    for (uint32_t i = 0; i < v->count; i++) {
+        uint32_t j = i;
+        while (!marks[j]) {
+            marks[j] = i + 1;
+            uint32_t parent = v->spans[j].parent;
+            if (parent == SM_VIEW_NONE)
+                break;
+            if (marks[parent] == i + 1) {
+                v->spans[j].parent = SM_VIEW_NONE;
+                cut++;
+                break;
+            }
+            j = parent;
+        }
+    }
+    return cut;
+}
+
 static uint32_t pick_root(const struct sm_view *v)
 {
     uint32_t orphan = SM_VIEW_NONE;
@@ -196,7 +227,7 @@ static uint32_t pick_root(const struct sm_view *v)
         if (orphan == SM_VIEW_NONE || e->span->start_ns < v->spans[orphan].span->start_ns)
             orphan = i;
     }
-    return orphan == SM_VIEW_NONE && v->count ? 0 : orphan; /* nothing but cycles: any span */
+    return orphan;
 }
 
 const struct sm_view *sm_view_build(struct sm_view_scratch *s, const struct sm_trace *trace)
@@ -218,6 +249,7 @@ const struct sm_view *sm_view_build(struct sm_view_scratch *s, const struct sm_t
         add_span(s, span, bytes, mask);
     for (uint32_t i = 0; i < v->count; i++)
         v->spans[i].parent = resolve_parent(s, i, mask);
+    v->cycles = cut_cycles(v, s->marks);
     v->root = pick_root(v);
     return v;
 }

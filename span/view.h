@@ -17,7 +17,7 @@ struct sm_view_span {
     const struct sm_span *span;
     const uint8_t *bytes;
     const struct sm_resource *resource;
-    uint32_t parent; /* index of the parent by id (for a shared server half: its client half), SM_VIEW_NONE */
+    uint32_t parent; /* index of the parent by id (for a shared server half: its client half), SM_VIEW_NONE; never leads in a cycle */
     uint32_t next_same_id; /* index of the next span with the same span id (another half, another record), SM_VIEW_NONE */
 };
 
@@ -25,6 +25,7 @@ struct sm_view {
     const struct sm_trace *trace;
     struct sm_view_span *spans; /* in arrival order, without duplicates */
     uint32_t count;
+    uint32_t cycles;     /* parent links that were cut because they led back to the span itself */
     uint32_t duplicates; /* spans of the trace with the same key and content as an earlier one */
     uint32_t root;       /* index of the first span without a parent id, else of the earliest one whose parent is absent */
     uint64_t start_ns;   /* as in the trace */
