@@ -46,38 +46,65 @@ enum sm_verdict { SM_VERDICT_OPEN, SM_VERDICT_KEPT, SM_VERDICT_DROPPED };
 #define SM_THRESHOLD_ALWAYS UINT64_C(0)
 #define SM_THRESHOLD_NEVER  (UINT64_C(1) << 56)
 
+/* More sources than one: the oldest epoch of each further source. */
+struct sm_epoch_ref {
+    struct sm_epoch_ref *next;
+    uint32_t epoch;
+    uint16_t source;
+};
+
 struct sm_trace {
+    /* Written for every span: the first two cache lines. */
     struct sm_trace_id id;
+    uint8_t *head_at, *head_end; /* where the next head goes; while open the last chunk's `used` lags behind: sm_trace_settle */
+    uint8_t *data_at, *data_end;
+    uint64_t start_ns; /* smallest span start that is present; UINT64_MAX: none */
+    uint64_t end_ns;   /* largest span end */
+    int64_t last_ns;   /* arrival of the newest span */
+    uint32_t span_count;
+    uint32_t bytes;      /* of canonical bytes */
+    uint32_t heads_size; /* bytes of heads */
+    uint32_t memory;     /* bytes of chunks and this struct */
+    uint32_t group_heads, group_bytes; /* what the batch being copied will still add */
+    uint16_t span_flags;               /* OR of the spans' flags */
+    uint16_t source;                   /* of the first span; its clock drives the window */
+    uint32_t epoch;                    /* oldest epoch of its source */
+    bool has_root;                     /* a span without parent is there */
+    bool closing;                      /* over a limit: closes when the batch being copied is through */
+    bool late;                         /* spans that follow a decision already made */
+    uint8_t trigger;                   /* enum sm_trigger */
+
     struct sm_chunk *heads, *heads_last;
     struct sm_chunk *data, *data_last;
-    uint32_t span_count;
-    uint32_t bytes;   /* of canonical bytes */
-    uint32_t memory;  /* bytes of chunks and this struct */
-    uint16_t source;  /* of the oldest span; its clock drives the window */
-    uint16_t shard;
     int64_t opened_ns;   /* arrival of the first span, in the source's time */
-    int64_t last_ns;     /* arrival of the newest span */
-    uint64_t start_ns;   /* smallest span start that is present; 0: none */
-    uint64_t end_ns;     /* largest span end */
-    uint32_t epoch;      /* oldest epoch of its source */
-    uint16_t span_flags; /* OR of the spans' flags */
-    uint8_t trigger;     /* enum sm_trigger */
-    uint8_t verdict;     /* enum sm_verdict */
-    bool has_root;       /* a span without parent is there */
-    bool counted_out;    /* kept for a linked one only: out of adjusted counts */
-    uint16_t rule;       /* index of the rule that decided, SM_RULE_DEFAULT */
-    uint64_t threshold;  /* decided sampling threshold, 0..SM_THRESHOLD_NEVER */
-    uint64_t randomness; /* R, 56 bits */
-    _Atomic uint32_t refs;
+    int64_t deadline_ns; /* when the window closed or will be looked at again */
+    struct sm_epoch_ref *more_epochs;
     union {
         struct sm_trace *next;    /* list of whoever owns it now */
         struct sm_mpsc_node home; /* on its way back to its shard */
     };
-    int64_t deadline_ns;
-    uint64_t owner_private[4]; /* the shard's own */
+    struct sm_trace *prev;
+    uint32_t bucket;              /* of the timing wheel */
+    uint16_t shard;
+    uint16_t rule;       /* index of the rule that decided, SM_RULE_DEFAULT */
+    uint64_t threshold;  /* decided sampling threshold, 0..SM_THRESHOLD_NEVER */
+    uint64_t randomness; /* R, 56 bits */
+    uint8_t verdict;     /* enum sm_verdict */
+    bool counted_out;    /* kept for a linked one only: out of adjusted counts */
+    bool randomness_derived; /* R came from our hash of the id: written out as rv */
+    _Atomic uint32_t refs;
 };
 
-/* Walks heads and data in step. */
+/* Makes the chunks' `used` true, so that the spans of an open trace can be walked. */
+SM_INLINE void sm_trace_settle(struct sm_trace *t)
+{
+    if (t->heads_last)
+        t->heads_last->used = (uint32_t)(t->head_at - t->heads_last->data);
+    if (t->data_last)
+        t->data_last->used = (uint32_t)(t->data_at - t->data_last->data);
+}
+
+/* Walks heads and data in step (of a settled trace). */
 struct sm_trace_iter {
     const struct sm_chunk *head_chunk, *data_chunk;
     uint32_t head_at, data_at;

@@ -237,7 +237,7 @@ const struct sm_view *sm_view_build(struct sm_view_scratch *s, const struct sm_t
     v->trace = trace;
     v->count = 0;
     v->duplicates = 0;
-    v->start_ns = trace->start_ns;
+    v->start_ns = trace->start_ns == UINT64_MAX ? 0 : trace->start_ns;
     v->duration_ns = trace->end_ns > trace->start_ns ? trace->end_ns - trace->start_ns : 0;
     v->error = trace->span_flags & SM_SPAN_ERROR;
     s->resource = NULL;

@@ -28,7 +28,7 @@ struct sm_view {
     uint32_t cycles;     /* parent links that were cut because they led back to the span itself */
     uint32_t duplicates; /* spans of the trace with the same key and content as an earlier one */
     uint32_t root;       /* index of the first span without a parent id, else of the earliest one whose parent is absent */
-    uint64_t start_ns;   /* as in the trace */
+    uint64_t start_ns;   /* of the trace; 0: no span has a start */
     uint64_t duration_ns; /* max end - min start */
     bool error;          /* any span failed */
 };
