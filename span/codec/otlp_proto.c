@@ -9,8 +9,6 @@
 #include "base/text.h"
 #include "span/attr.h"
 #include "span/codec/codec.h"
-#include "span/codec/otlp_encode.h"
-#include "span/private.h"
 
 /* One span being walked. */
 struct walk {
@@ -281,9 +279,6 @@ SM_INLINE bool walk_bytes_field(struct walk *w, uint32_t number, const uint8_t *
         return walk_event_or_link(w, p, p + size, true);
     case SM_OTLP_STATUS:
         return walk_status(w, p, p + size);
-    case SM_PRIVATE_FIELD:
-        w->span->flags |= SM_SPAN_PRIVATE | sm_private_flags(p, size);
-        return true;
     case SM_OTLP_KIND:
     case SM_OTLP_START:
     case SM_OTLP_END:
@@ -547,7 +542,6 @@ static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struc
 const struct sm_codec sm_codec_otlp_proto = {
     .name = "otlp_proto",
     .decode = decode,
-    .encode = sm_codec_otlp_proto_encode,
 };
 
 const struct sm_codec_limits sm_codec_limits_default = {
