@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "span/attr.h"
 #include "span/codec/codec.h"
+#include "span/private.h"
 
 /* One span being walked. */
 struct walk {
@@ -18,6 +19,7 @@ struct walk {
     const uint8_t *start; /* of the span's bytes */
     struct sm_trace_id trace;
     uint64_t end_ns;
+    uint64_t startless_duration_ns; /* from the private field */
     uint32_t attributes;
     uint8_t trace_id_size, span_id_size, parent_id_size;
     enum sm_reject reject; /* SM_REJECT_COUNT: none so far */
@@ -246,6 +248,16 @@ static uint64_t take_span_id(const uint8_t *p, size_t size, uint8_t *seen)
     return size == 8 ? sm_load_be64(p) : 0;
 }
 
+/* What a codec of ours wrote when it transcoded the span, here or in the process that sent it. */
+static void take_private(struct walk *w, const uint8_t *p, size_t size)
+{
+    struct sm_private priv;
+    if (!sm_private_decode(p, size, &priv))
+        return;
+    w->span->flags |= sm_private_span_flags(&priv);
+    w->startless_duration_ns = priv.duration_ns;
+}
+
 /* Fields with a length. */
 SM_INLINE bool walk_bytes_field(struct walk *w, uint32_t number, const uint8_t *p, size_t size)
 {
@@ -287,6 +299,9 @@ SM_INLINE bool walk_bytes_field(struct walk *w, uint32_t number, const uint8_t *
     case SM_OTLP_DROPPED_LINKS:
     case SM_OTLP_FLAGS:
         return false; /* a known field of another wire type */
+    case SM_PRIVATE_FIELD:
+        take_private(w, p, size);
+        return true;
     default:
         return true; /* unknown: kept in the bytes, not looked at */
     }
@@ -359,6 +374,10 @@ static void finish_times(struct walk *w)
     if (w->end_ns == 0)
         s->flags |= SM_SPAN_NO_DURATION;
     s->duration_ns = w->end_ns > s->start_ns && s->start_ns ? w->end_ns - s->start_ns : 0;
+    if (s->start_ns == 0 && w->startless_duration_ns) {
+        s->duration_ns = w->startless_duration_ns;
+        s->flags &= (uint16_t)~SM_SPAN_NO_DURATION;
+    }
 }
 
 static void check_ids(struct walk *w)

@@ -2,6 +2,7 @@
 #include "base/pb.h"
 #include "span/attr.h"
 #include "span/codec/codec.h"
+#include "span/private.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -244,5 +245,20 @@ Test(otlp_proto, ids_of_wrong_length_refuse_the_span)
     add_bytes(r, SM_OTLP_TRACE_ID, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
     cr_assert_eq(decode_request(r), SM_OK);
     cr_assert_eq(batch.rejected[SM_REJECT_TRACE_ID], 1);
+    free(r);
+}
+
+Test(otlp_proto, private_field_of_transcoded_spans_sets_header_bits)
+{
+    struct request *r = request_new();
+    const struct sm_private priv = {.origin = SM_ORIGIN_ZIPKIN_V2, .flags = SM_PRIVATE_SHARED | SM_PRIVATE_ID64, .duration_ns = 5000};
+    r->span_size = (size_t)(sm_private_put(r->span + r->span_size, &priv) - r->span);
+    cr_assert_eq(decode_request(r), SM_OK);
+    cr_assert_eq(batch.count, 1);
+    cr_assert_eq(sm_batch_span(&batch, 0)->flags, SM_SPAN_PRIVATE | SM_SPAN_SHARED | SM_SPAN_ID64 | SM_SPAN_NO_START);
+    cr_assert_eq(sm_batch_span(&batch, 0)->duration_ns, 5000);
+    add_bytes(r, SM_PRIVATE_FIELD, "\xff", 1);
+    cr_assert_eq(decode_request(r), SM_OK, "a malformed one is passed over");
+    cr_assert_eq(batch.count, 1);
     free(r);
 }
