@@ -1,6 +1,8 @@
 /* Prometheus text format 0.0.4 and OpenMetrics 1.0. */
 #include "base/prom.h"
 
+#include "base/utf8.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -66,25 +68,6 @@ enum sm_prom_format sm_prom_negotiate(struct sm_str accept)
     return openmetrics > 0 && openmetrics >= text ? SM_PROM_OPENMETRICS : SM_PROM_TEXT;
 }
 
-/* Bytes of the UTF-8 sequence at p (RFC 3629: shortest form, no surrogates), 0 when it is none. */
-static size_t utf8_size(const uint8_t *p, size_t left)
-{
-    uint8_t lead = p[0];
-    if (lead < 0x80)
-        return 1;
-    size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || left < size)
-        return 0;
-    uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < size; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return size;
-}
-
 /* The length of the part at the front that can be written as it is. */
 static size_t plain_size(struct sm_str s)
 {
@@ -93,7 +76,7 @@ static size_t plain_size(struct sm_str s)
         char c = s.ptr[at];
         if (c == '\\' || c == '"' || c == '\n')
             break;
-        size_t n = utf8_size((const uint8_t *)s.ptr + at, s.len - at);
+        size_t n = sm_utf8_char((const uint8_t *)s.ptr + at, (const uint8_t *)s.ptr + s.len);
         if (n == 0)
             break;
         at += n;
