@@ -29,13 +29,12 @@ struct sm_trace *sm_trace_map_find(const struct sm_trace_map *m, uint64_t hash, 
     for (uint32_t i = (uint32_t)hash & t->mask; t->entries[i].trace; i = (i + 1) & t->mask) {
         if (t->entries[i].lo != id.lo)
             continue;
-        struct sm_trace *trace = t->entries[i].trace;
-        if (SM_LIKELY(trace->id.hi == id.hi)) {
+        if (SM_LIKELY(t->entries[i].hi == id.hi)) {
             *match = SM_TRACE_MATCH_EXACT;
-            return trace;
+            return t->entries[i].trace;
         }
-        if (id.hi == 0 || trace->id.hi == 0) {
-            joinable = trace;
+        if (id.hi == 0 || t->entries[i].hi == 0) {
+            joinable = t->entries[i].trace;
             joinable_count++;
         }
     }
@@ -68,7 +67,7 @@ void sm_trace_map_add(struct sm_trace_map *m, uint64_t hash, struct sm_trace *tr
     struct sm_trace_map_table *t = &m->tables[hash >> 56];
     if (SM_UNLIKELY(t->used * 4 >= (t->mask + 1) * 3))
         grow(t);
-    put(t, hash, (struct sm_trace_map_entry){trace->id.lo, trace});
+    put(t, hash, (struct sm_trace_map_entry){trace->id.lo, trace->id.hi, trace});
     t->used++;
     m->count++;
 }
@@ -90,18 +89,31 @@ static void close_gap(struct sm_trace_map_table *t, uint32_t hole)
     t->entries[hole].trace = NULL;
 }
 
-void sm_trace_map_remove(struct sm_trace_map *m, struct sm_trace *trace)
+static uint32_t index_of(const struct sm_trace_map_table *t, uint64_t hash, const struct sm_trace *trace)
 {
-    uint64_t hash = sm_trace_map_hash(trace->id.lo);
-    struct sm_trace_map_table *t = &m->tables[hash >> 56];
     uint32_t i = (uint32_t)hash & t->mask;
     while (t->entries[i].trace != trace) {
         SM_ASSERT(t->entries[i].trace);
         i = (i + 1) & t->mask;
     }
-    close_gap(t, i);
+    return i;
+}
+
+void sm_trace_map_remove(struct sm_trace_map *m, struct sm_trace *trace)
+{
+    uint64_t hash = sm_trace_map_hash(trace->id.lo);
+    struct sm_trace_map_table *t = &m->tables[hash >> 56];
+    close_gap(t, index_of(t, hash, trace));
     t->used--;
     m->count--;
+}
+
+void sm_trace_map_widen(struct sm_trace_map *m, struct sm_trace *trace, uint64_t hi)
+{
+    uint64_t hash = sm_trace_map_hash(trace->id.lo);
+    struct sm_trace_map_table *t = &m->tables[hash >> 56];
+    t->entries[index_of(t, hash, trace)].hi = hi;
+    trace->id.hi = hi;
 }
 
 void sm_trace_map_each(const struct sm_trace_map *m, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx)

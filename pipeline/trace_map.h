@@ -13,7 +13,7 @@
 #define SM_TRACE_MAP_TABLES 256
 
 struct sm_trace_map_entry {
-    uint64_t lo;
+    uint64_t lo, hi;        /* the trace's id, here so that a look-up does not touch the trace */
     struct sm_trace *trace; /* NULL: free */
 };
 
@@ -52,6 +52,8 @@ struct sm_trace *sm_trace_map_find(const struct sm_trace_map *m, uint64_t hash, 
 
 void sm_trace_map_add(struct sm_trace_map *m, uint64_t hash, struct sm_trace *trace);
 void sm_trace_map_remove(struct sm_trace_map *m, struct sm_trace *trace);
+/* Gives a trace with a 64-bit id its high half. */
+void sm_trace_map_widen(struct sm_trace_map *m, struct sm_trace *trace, uint64_t hi);
 
 /* Calls fn for every trace, in no particular order; fn must not change the map. */
 void sm_trace_map_each(const struct sm_trace_map *m, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx);

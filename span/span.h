@@ -31,6 +31,7 @@ enum sm_span_flag {
     SM_SPAN_LOCAL_PARENT = 1 << 12,  /* flags said that it is in this one (neither bit: not said) */
     SM_SPAN_PRIORITY = 1 << 13,      /* attribute sampling.priority > 0 */
     SM_SPAN_EVENTS = 1 << 14,        /* at least one event */
+    SM_SPAN_DUPLICATE = 1 << 15,     /* taken out: same key and content as an earlier span of the trace */
 };
 
 struct sm_span {

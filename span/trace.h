@@ -115,25 +115,28 @@ SM_INLINE struct sm_trace_iter sm_trace_iter(const struct sm_trace *t)
     return (struct sm_trace_iter){t->heads, t->data, 0, 0};
 }
 
-/* The next span and its bytes; false at the end. */
+/* The next span and its bytes, duplicates left out; false at the end. */
 SM_INLINE bool sm_trace_next(struct sm_trace_iter *it, const struct sm_span **span, const uint8_t **bytes)
 {
-    while (it->head_chunk && it->head_at == it->head_chunk->used) {
-        it->head_chunk = it->head_chunk->next;
-        it->head_at = 0;
+    for (;;) {
+        while (it->head_chunk && it->head_at == it->head_chunk->used) {
+            it->head_chunk = it->head_chunk->next;
+            it->head_at = 0;
+        }
+        if (!it->head_chunk)
+            return false;
+        const struct sm_span *s = (const struct sm_span *)(it->head_chunk->data + it->head_at);
+        while (it->data_at == it->data_chunk->used) {
+            it->data_chunk = it->data_chunk->next;
+            it->data_at = 0;
+        }
+        *span = s;
+        *bytes = it->data_chunk->data + it->data_at;
+        it->head_at += sm_span_head_size(s);
+        it->data_at += s->size;
+        if (SM_LIKELY(!(s->flags & SM_SPAN_DUPLICATE)))
+            return true;
     }
-    if (!it->head_chunk)
-        return false;
-    const struct sm_span *s = (const struct sm_span *)(it->head_chunk->data + it->head_at);
-    while (it->data_at == it->data_chunk->used) {
-        it->data_chunk = it->data_chunk->next;
-        it->data_at = 0;
-    }
-    *span = s;
-    *bytes = it->data_chunk->data + it->data_at;
-    it->head_at += sm_span_head_size(s);
-    it->data_at += s->size;
-    return true;
 }
 
 #endif

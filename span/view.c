@@ -140,7 +140,9 @@ static void add_span(struct sm_view_scratch *s, const struct sm_span *span, cons
     uint32_t i = slot->first;
     for (unsigned walked = 0; i != SM_VIEW_NONE && walked < SAME_ID_MAX; walked++, i = v->spans[i].next_same_id) {
         if (same_record(&v->spans[i], e)) {
+            ((struct sm_span *)(uintptr_t)span)->flags |= SM_SPAN_DUPLICATE; /* the trace is the caller's to mark */
             v->duplicates++;
+            v->duplicate_bytes += span->size;
             return;
         }
     }
@@ -230,13 +232,13 @@ static uint32_t pick_root(const struct sm_view *v)
     return orphan;
 }
 
-const struct sm_view *sm_view_build(struct sm_view_scratch *s, const struct sm_trace *trace)
+const struct sm_view *sm_view_build(struct sm_view_scratch *s, struct sm_trace *trace)
 {
     reserve(s, trace->span_count);
     struct sm_view *v = &s->view;
     v->trace = trace;
     v->count = 0;
-    v->duplicates = 0;
+    v->duplicates = v->duplicate_bytes = 0;
     v->start_ns = trace->start_ns == UINT64_MAX ? 0 : trace->start_ns;
     v->duration_ns = trace->end_ns > trace->start_ns ? trace->end_ns - trace->start_ns : 0;
     v->error = trace->span_flags & SM_SPAN_ERROR;

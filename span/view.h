@@ -26,7 +26,8 @@ struct sm_view {
     struct sm_view_span *spans; /* in arrival order, without duplicates */
     uint32_t count;
     uint32_t cycles;     /* parent links that were cut because they led back to the span itself */
-    uint32_t duplicates; /* spans of the trace with the same key and content as an earlier one */
+    uint32_t duplicates; /* spans with the same key and content as an earlier one that this build found and marked */
+    uint32_t duplicate_bytes;
     uint32_t root;       /* index of the first span without a parent id, else of the earliest one whose parent is absent */
     uint64_t start_ns;   /* of the trace; 0: no span has a start */
     uint64_t duration_ns; /* max end - min start */
@@ -37,8 +38,9 @@ struct sm_view_scratch;
 struct sm_view_scratch *sm_view_scratch_new(const struct sm_names *names, const struct sm_scopes *scopes);
 void sm_view_scratch_free(struct sm_view_scratch *s);
 
-/* Builds the view of a trace; valid until the next build with the same scratch. */
-const struct sm_view *sm_view_build(struct sm_view_scratch *scratch, const struct sm_trace *trace);
+/* Builds the view of a settled trace; valid until the next build with the same scratch. Duplicates are marked in the trace
+ * (SM_SPAN_DUPLICATE), so that nobody who walks it later sees them; the caller corrects its counts. */
+const struct sm_view *sm_view_build(struct sm_view_scratch *scratch, struct sm_trace *trace);
 
 /* First span with this id, SM_VIEW_NONE; follow next_same_id for more. */
 uint32_t sm_view_find(const struct sm_view_scratch *scratch, uint64_t span_id);

@@ -1,0 +1,766 @@
+/* The shard: assembly, windows, decisions. See shard.h for the life of a span here. */
+#include "pipeline/shard.h"
+
+#include "base/slab.h"
+#include "pipeline/decided.h"
+#include "pipeline/epochs.h"
+#include "pipeline/trace_map.h"
+#include "pipeline/wheel.h"
+#include "span/threshold.h"
+
+#include <stdlib.h>
+
+enum {
+    GROUP = 128,            /* spans whose traces are looked up together, so that cache misses overlap */
+    AHEAD = 8,              /* how many spans ahead the write positions are prefetched */
+    CHUNK_GROWTH = 8,       /* a new data chunk is at least 1/8 of what the trace holds */
+    CHUNK_BYTES_MAX = 16384 - sizeof(struct sm_chunk),
+    HEAVY_BYTES = 256 << 10, /* traces above this may be decided early before older ones */
+    HEAVY_MAX = 64,
+    EARLY_PER_TEND = 4096, /* traces decided early in one go */
+};
+
+const struct sm_windows sm_windows_default = {
+    .after_root_ns = 6 * SM_SEC,
+    .idle_ns = 15 * SM_SEC,
+    .max_age_ns = 120 * SM_SEC,
+    .max_spans = 100000,
+    .max_bytes = 64 * SM_MIB,
+    .late_ns = 2 * SM_SEC,
+};
+
+/* A sealed trace that waits for its limiter. */
+struct parked {
+    struct sm_trace *trace;
+    struct sm_proposal proposal;
+};
+
+struct parked_list {
+    struct parked *items;
+    size_t count, capacity;
+};
+
+struct sm_shard {
+    struct sm_shard_config config;
+    struct sm_trace_map map;
+    struct sm_wheel wheel;
+    struct sm_slab *slab;
+    struct sm_decided *decided;
+    struct sm_epochs *epochs;
+    struct sm_view_scratch *scratch;
+    void *policy_scratch;
+    void **analyzer_states;
+    struct sm_trace *closing;   /* over a limit: closed when the batch is through */
+    struct parked_list waiting; /* posted with the tick that is being solved */
+    struct parked_list asking;  /* will be posted with the next tick */
+    bool posted;
+    struct sm_trace *heavy[HEAVY_MAX];
+    unsigned heavy_count;
+    uint64_t spans_open, bytes_open; /* in windows and parked */
+    struct sm_shard_gauges gauges;
+};
+
+static void parked_add(struct parked_list *list, struct sm_trace *trace, const struct sm_proposal *proposal)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? list->capacity * 2 : 256;
+        list->items = sm_xrealloc(list->items, list->capacity * sizeof *list->items);
+    }
+    list->items[list->count++] = (struct parked){trace, *proposal};
+}
+
+struct sm_shard *sm_shard_new(const struct sm_shard_config *config, int64_t now_ns)
+{
+    struct sm_shard *s = sm_xcalloc(1, sizeof *s);
+    s->config = *config;
+    sm_trace_map_init(&s->map);
+    sm_wheel_init(&s->wheel, now_ns);
+    s->slab = sm_slab_new();
+    s->decided = sm_decided_new(config->kept_decisions_max, config->dropped_decisions_max);
+    s->epochs = sm_epochs_new();
+    s->scratch = sm_view_scratch_new(config->names, config->scopes);
+    s->policy_scratch = config->policy->scratch_new(config->policy->rules);
+    s->analyzer_states = sm_xcalloc(SM_MAX(config->analyzer_count, 1u), sizeof(void *));
+    for (unsigned i = 0; i < config->analyzer_count; i++)
+        s->analyzer_states[i] = config->analyzers[i].ops->shard_new(config->analyzers[i].global, config->index);
+    return s;
+}
+
+void sm_shard_free(struct sm_shard *s)
+{
+    if (!s)
+        return;
+    SM_ASSERT(sm_shard_quiet(s));
+    for (unsigned i = 0; i < s->config.analyzer_count; i++)
+        s->config.analyzers[i].ops->shard_free(s->analyzer_states[i]);
+    free(s->analyzer_states);
+    s->config.policy->scratch_free(s->policy_scratch);
+    sm_view_scratch_free(s->scratch);
+    sm_epochs_free(s->epochs);
+    sm_decided_free(s->decided);
+    sm_slab_free(s->slab);
+    sm_trace_map_fini(&s->map);
+    free(s->waiting.items);
+    free(s->asking.items);
+    free(s);
+}
+
+/* --- memory of a trace --- */
+
+static struct sm_chunk *chunk_new(struct sm_shard *s, struct sm_trace *t, size_t size)
+{
+    uint32_t usable;
+    struct sm_chunk *chunk = sm_slab_alloc(s->slab, sizeof *chunk + size, &usable);
+    if (!chunk)
+        return NULL;
+    if (SM_UNLIKELY(usable > SM_SLAB_CHUNK_MAX))
+        sm_stats_add(s->config.stats, SM_STAT_BIG_CHUNKS, 1);
+    chunk->next = NULL;
+    chunk->used = 0;
+    chunk->size = usable - (uint32_t)sizeof *chunk;
+    t->memory += usable;
+    return chunk;
+}
+
+static void chunks_free(struct sm_shard *s, struct sm_chunk *chunk)
+{
+    while (chunk) {
+        struct sm_chunk *next = chunk->next;
+        sm_slab_release(s->slab, chunk, sizeof *chunk + chunk->size);
+        chunk = next;
+    }
+}
+
+static void epochs_release(struct sm_shard *s, struct sm_trace *t)
+{
+    sm_epochs_drop(s->epochs, t->source, t->epoch);
+    for (struct sm_epoch_ref *r = t->more_epochs; r;) {
+        struct sm_epoch_ref *next = r->next;
+        sm_epochs_drop(s->epochs, r->source, r->epoch);
+        sm_slab_release(s->slab, r, sizeof *r);
+        r = next;
+    }
+}
+
+static void trace_free(struct sm_shard *s, struct sm_trace *t)
+{
+    epochs_release(s, t);
+    chunks_free(s, t->heads);
+    chunks_free(s, t->data);
+    sm_slab_release(s->slab, t, sizeof *t);
+}
+
+static void heavy_remove(struct sm_shard *s, const struct sm_trace *t)
+{
+    for (unsigned i = 0; i < s->heavy_count; i++) {
+        if (s->heavy[i] == t) {
+            s->heavy[i] = s->heavy[--s->heavy_count];
+            return;
+        }
+    }
+}
+
+/* Keeps the heaviest open traces at hand. Called when a trace that is heavy gets a chunk. */
+static void heavy_note(struct sm_shard *s, struct sm_trace *t)
+{
+    unsigned lightest = 0;
+    for (unsigned i = 0; i < s->heavy_count; i++) {
+        if (s->heavy[i] == t)
+            return;
+        if (s->heavy[i]->memory < s->heavy[lightest]->memory)
+            lightest = i;
+    }
+    if (s->heavy_count < HEAVY_MAX)
+        s->heavy[s->heavy_count++] = t;
+    else if (s->heavy[lightest]->memory < t->memory)
+        s->heavy[lightest] = t;
+}
+
+static bool add_head_chunk(struct sm_shard *s, struct sm_trace *t)
+{
+    size_t size = SM_MAX((size_t)t->group_heads, SM_MIN((size_t)t->heads_size / 4, (size_t)4096));
+    struct sm_chunk *chunk = chunk_new(s, t, size);
+    if (!chunk)
+        return false;
+    if (t->heads_last) {
+        t->heads_last->used = (uint32_t)(t->head_at - t->heads_last->data);
+        t->heads_last->next = chunk;
+    } else {
+        t->heads = chunk;
+    }
+    t->heads_last = chunk;
+    t->head_at = chunk->data;
+    t->head_end = chunk->data + (chunk->size & ~7u);
+    return true;
+}
+
+static bool add_data_chunk(struct sm_shard *s, struct sm_trace *t, uint32_t span_size)
+{
+    size_t size = SM_MAX((size_t)t->group_bytes, SM_MIN((size_t)t->bytes / CHUNK_GROWTH, (size_t)CHUNK_BYTES_MAX));
+    if (size > CHUNK_BYTES_MAX)
+        size = SM_MAX((size_t)CHUNK_BYTES_MAX, (size_t)span_size);
+    struct sm_chunk *chunk = chunk_new(s, t, size);
+    if (!chunk)
+        return false;
+    if (t->data_last) {
+        t->data_last->used = (uint32_t)(t->data_at - t->data_last->data);
+        t->data_last->next = chunk;
+    } else {
+        t->data = chunk;
+    }
+    t->data_last = chunk;
+    t->data_at = chunk->data;
+    t->data_end = chunk->data + chunk->size;
+    if (SM_UNLIKELY(t->memory > HEAVY_BYTES))
+        heavy_note(s, t);
+    return true;
+}
+
+/* --- assembly --- */
+
+/* When the trace is to be looked at: at its true deadline, but without a root no later than a root that came just now would
+ * close it. */
+static int64_t look_at_ns(const struct sm_shard *s, const struct sm_trace *t, int64_t now_ns)
+{
+    const struct sm_windows *w = &s->config.windows;
+    if (t->late)
+        return SM_MIN(t->last_ns + w->late_ns, t->opened_ns + w->max_age_ns);
+    int64_t quiet = t->last_ns + (t->has_root ? w->after_root_ns : w->idle_ns);
+    int64_t at = SM_MIN(quiet, t->opened_ns + w->max_age_ns);
+    return t->has_root ? at : SM_MIN(at, now_ns + w->after_root_ns);
+}
+
+static enum sm_trigger due(const struct sm_shard *s, const struct sm_trace *t, int64_t now_ns)
+{
+    const struct sm_windows *w = &s->config.windows;
+    if (t->late)
+        return now_ns >= t->last_ns + w->late_ns || now_ns >= t->opened_ns + w->max_age_ns ? SM_TRIGGER_LATE : SM_TRIGGER_NONE;
+    if (t->has_root && now_ns >= t->last_ns + w->after_root_ns)
+        return SM_TRIGGER_ROOT;
+    if (now_ns >= t->last_ns + w->idle_ns)
+        return SM_TRIGGER_IDLE;
+    return now_ns >= t->opened_ns + w->max_age_ns ? SM_TRIGGER_AGE : SM_TRIGGER_NONE;
+}
+
+static struct sm_trace *trace_open(struct sm_shard *s, uint64_t hash, struct sm_trace_id id, const struct sm_batch *b)
+{
+    uint32_t usable;
+    struct sm_trace *t = sm_slab_alloc(s->slab, sizeof *t, &usable);
+    if (!t)
+        return NULL;
+    memset(t, 0, sizeof *t);
+    t->id = id;
+    t->memory = usable;
+    t->start_ns = UINT64_MAX;
+    t->opened_ns = t->last_ns = b->arrived_ns;
+    t->source = b->source;
+    t->shard = (uint16_t)s->config.index;
+    t->epoch = sm_epochs_hold(s->epochs, b->source, b->epoch);
+    sm_trace_map_add(&s->map, hash, t);
+    sm_wheel_add(&s->wheel, t, b->arrived_ns + SM_MIN(s->config.windows.after_root_ns, s->config.windows.max_age_ns));
+    sm_stats_add(s->config.stats, SM_STAT_TRACES_OPENED, 1);
+    return t;
+}
+
+/* A window for spans that follow a decision to keep. */
+static struct sm_trace *trace_open_late(struct sm_shard *s, uint64_t hash, struct sm_trace_id id, const struct sm_batch *b,
+                                        const struct sm_decision *d)
+{
+    struct sm_trace *t = trace_open(s, hash, id, b);
+    if (!t)
+        return NULL;
+    t->late = true;
+    t->rule = d->rule;
+    t->threshold = d->threshold;
+    t->randomness = d->randomness;
+    t->randomness_derived = d->randomness_derived;
+    t->counted_out = d->counted_out;
+    sm_wheel_remove(&s->wheel, t);
+    sm_wheel_add(&s->wheel, t, look_at_ns(s, t, b->arrived_ns));
+    return t;
+}
+
+/* The trace of a span whose id is not open. NULL: the span needs none (it is late and was dropped) or there is no memory. */
+static SM_COLD struct sm_trace *trace_for_new_id(struct sm_shard *s, uint64_t hash, struct sm_trace_id id,
+                                                 const struct sm_span *span, const struct sm_batch *b)
+{
+    struct sm_decision decision;
+    struct sm_trace *t;
+    switch (sm_decided_find(s->decided, id, &decision)) {
+    case SM_DECIDED_KEPT:
+        t = trace_open_late(s, hash, id, b, &decision);
+        break;
+    case SM_DECIDED_DROPPED:
+        /* What must be kept, an error or a debug span, may find a fellow of a dropped trace or a false positive here: it
+         * opens a window and gets a decision of its own. */
+        if (!(span->flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY))) {
+            sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_DROPPED, 1);
+            sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_UNLINKED, 1);
+            sm_stats_add(s->config.stats, SM_STAT_SPANS_SAMPLED_OUT, 1);
+            return NULL;
+        }
+        t = trace_open(s, hash, id, b);
+        break;
+    default:
+        t = trace_open(s, hash, id, b);
+        break;
+    }
+    if (!t)
+        sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_NOMEM, 1);
+    return t;
+}
+
+/* The wider id wins, so that a joined trace has its 128 bits. */
+static void join_id(struct sm_shard *s, struct sm_trace *t, struct sm_trace_id id)
+{
+    sm_stats_add(s->config.stats, SM_STAT_IDS_JOINED, 1);
+    if (t->id.hi == 0)
+        sm_trace_map_widen(&s->map, t, id.hi);
+}
+
+static SM_COLD void hold_other_source(struct sm_shard *s, struct sm_trace *t, const struct sm_batch *b)
+{
+    for (struct sm_epoch_ref *r = t->more_epochs; r; r = r->next) {
+        if (r->source == b->source)
+            return;
+    }
+    uint32_t usable;
+    struct sm_epoch_ref *r = sm_slab_alloc(s->slab, sizeof *r, &usable);
+    if (!r)
+        return;
+    r->source = b->source;
+    r->epoch = sm_epochs_hold(s->epochs, b->source, b->epoch);
+    r->next = t->more_epochs;
+    t->more_epochs = r;
+}
+
+/* A trace passed a limit: it closes when the batch is through, because later spans of the batch may still point to it. */
+static SM_COLD void mark_closing(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger)
+{
+    t->closing = true;
+    t->trigger = (uint8_t)trigger;
+    sm_wheel_remove(&s->wheel, t);
+    t->next = s->closing;
+    s->closing = t;
+}
+
+SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_span *span, const uint8_t *bytes,
+                      const struct sm_batch *b)
+{
+    uint32_t head_size = sm_span_head_size(span), size = span->size;
+    bool ok = true;
+    if (SM_UNLIKELY((size_t)(t->head_end - t->head_at) < head_size))
+        ok = add_head_chunk(s, t);
+    if (SM_UNLIKELY((size_t)(t->data_end - t->data_at) < size))
+        ok = ok && add_data_chunk(s, t, size);
+    t->group_heads -= head_size;
+    t->group_bytes -= size;
+    if (SM_UNLIKELY(!ok)) {
+        sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_NOMEM, 1);
+        return;
+    }
+    memcpy(t->head_at, span, head_size);
+    memcpy(t->data_at, bytes, size);
+    t->head_at += head_size;
+    t->data_at += size;
+    t->heads_size += head_size;
+    t->bytes += size;
+    t->span_count++;
+    t->span_flags |= span->flags;
+    t->has_root |= span->parent_id == 0;
+    t->last_ns = SM_MAX(t->last_ns, b->arrived_ns);
+    if (SM_LIKELY(span->start_ns)) {
+        t->start_ns = SM_MIN(t->start_ns, span->start_ns);
+        t->end_ns = SM_MAX(t->end_ns, sm_span_end_ns(span));
+    }
+    s->spans_open++;
+    s->bytes_open += size;
+    if (SM_UNLIKELY(t->source != b->source))
+        hold_other_source(s, t, b);
+    if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes) && !t->closing)
+        mark_closing(s, t, t->span_count >= s->config.windows.max_spans ? SM_TRIGGER_SPANS : SM_TRIGGER_BYTES);
+}
+
+SM_INLINE uint32_t index_at(const uint32_t *indexes, uint32_t i)
+{
+    return indexes ? indexes[i] : i;
+}
+
+/* Finds or opens the traces of a group of spans; spans of one request are often neighbours in one trace. */
+static void find_traces(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n,
+                        struct sm_trace **traces)
+{
+    uint64_t hashes[GROUP];
+    for (uint32_t i = 0; i < n; i++) {
+        hashes[i] = sm_trace_map_hash(b->items[index_at(indexes, i)].trace.lo);
+        sm_trace_map_prefetch(&s->map, hashes[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t k = index_at(indexes, i);
+        struct sm_trace_id id = b->items[k].trace;
+        enum sm_trace_match match;
+        struct sm_trace *t = sm_trace_map_find(&s->map, hashes[i], id, &match);
+        if (SM_UNLIKELY(!t))
+            t = trace_for_new_id(s, hashes[i], id, sm_batch_span(b, k), b);
+        else if (SM_UNLIKELY(match == SM_TRACE_MATCH_JOINED))
+            join_id(s, t, id);
+        traces[i] = t;
+        if (t) {
+            __builtin_prefetch(t, 1);
+            __builtin_prefetch((char *)t + SM_CACHE_LINE, 1);
+        }
+    }
+}
+
+static void ingest_group(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n)
+{
+    struct sm_trace *traces[GROUP];
+    find_traces(s, b, indexes, n, traces);
+    for (uint32_t i = 0; i < n; i++) {
+        struct sm_trace *t = traces[i];
+        if (SM_UNLIKELY(!t))
+            continue;
+        const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
+        t->group_heads += sm_span_head_size(span);
+        t->group_bytes += span->size;
+        __builtin_prefetch(t->head_at, 1);
+        __builtin_prefetch(t->data_at, 1);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + AHEAD < n && traces[i + AHEAD]) {
+            __builtin_prefetch(traces[i + AHEAD]->data_at + 64, 1);
+            __builtin_prefetch(traces[i + AHEAD]->data_at + 128, 1);
+        }
+        if (SM_LIKELY(traces[i] != NULL)) {
+            uint32_t k = index_at(indexes, i);
+            append(s, traces[i], sm_batch_span(b, k), sm_batch_bytes(b, k), b);
+        }
+    }
+}
+
+/* --- decisions --- */
+
+/* Duplicates are marked in the trace; here they leave its counts. */
+static void take_out_duplicates(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v)
+{
+    sm_stats_add(s->config.stats, SM_STAT_SPANS_DUPLICATE, v->duplicates);
+    s->spans_open -= v->duplicates;
+    s->bytes_open -= v->duplicate_bytes;
+    t->span_count -= v->duplicates;
+    t->bytes -= v->duplicate_bytes;
+}
+
+static const struct sm_view *lay_out(struct sm_shard *s, struct sm_trace *t)
+{
+    const struct sm_view *v = sm_view_build(s->scratch, t);
+    if (SM_UNLIKELY(v->duplicates))
+        take_out_duplicates(s, t, v);
+    return v;
+}
+
+static void remember(struct sm_shard *s, const struct sm_trace *t)
+{
+    if (t->late)
+        return;
+    if (t->verdict == SM_VERDICT_DROPPED) {
+        sm_decided_add_dropped(s->decided, t->id);
+        return;
+    }
+    struct sm_decision d = {t->threshold, t->randomness, t->rule, t->counted_out, t->randomness_derived};
+    sm_decided_add_kept(s->decided, t->id, &d);
+}
+
+/* The verdict is final: analyse, then hand on or free. The view is of this trace. */
+static void finish(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v)
+{
+    for (unsigned i = 0; i < s->config.analyzer_count; i++)
+        s->config.analyzers[i].ops->observe(s->analyzer_states[i], v, s->scratch);
+    remember(s, t);
+    s->spans_open -= t->span_count;
+    s->bytes_open -= t->bytes;
+    if (t->verdict == SM_VERDICT_DROPPED) {
+        sm_stats_add(s->config.stats, SM_STAT_SPANS_SAMPLED_OUT, t->span_count);
+        sm_stats_add(s->config.stats, SM_STAT_TRACES_SAMPLED_OUT, !t->late);
+        trace_free(s, t);
+        return;
+    }
+    sm_stats_add(s->config.stats, SM_STAT_SPANS_KEPT, t->span_count);
+    sm_stats_add(s->config.stats, SM_STAT_TRACES_KEPT, !t->late);
+    if (t->late)
+        sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_KEPT, t->span_count);
+    if (!sm_fanout_offer(s->config.fanout, s->config.index, t))
+        trace_free(s, t);
+}
+
+static void apply(struct sm_trace *t, const struct sm_proposal *p, bool keep, uint64_t threshold)
+{
+    t->verdict = keep ? SM_VERDICT_KEPT : SM_VERDICT_DROPPED;
+    t->rule = p->rule;
+    t->threshold = threshold;
+    t->randomness = p->randomness;
+    t->randomness_derived = p->randomness_derived;
+}
+
+/* Proposes from rule `from` on; finishes or parks. */
+static void propose(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v, uint16_t from)
+{
+    const struct sm_policy *policy = s->config.policy;
+    struct sm_proposal p;
+    policy->propose(policy->rules, s->policy_scratch, v, s->scratch, from, &p);
+    if (p.what == SM_PROPOSED_LIMIT) {
+        parked_add(&s->asking, t, &p);
+        return;
+    }
+    apply(t, &p, p.what == SM_PROPOSED_KEEP, p.threshold);
+    finish(s, t, v);
+}
+
+static void count_closed(struct sm_shard *s, enum sm_trigger trigger)
+{
+    static const enum sm_stat stats[SM_TRIGGER_COUNT] = {
+        [SM_TRIGGER_ROOT] = SM_STAT_CLOSED_ROOT,       [SM_TRIGGER_IDLE] = SM_STAT_CLOSED_IDLE,
+        [SM_TRIGGER_AGE] = SM_STAT_CLOSED_AGE,         [SM_TRIGGER_SPANS] = SM_STAT_CLOSED_SPANS,
+        [SM_TRIGGER_BYTES] = SM_STAT_CLOSED_BYTES,     [SM_TRIGGER_MEMORY] = SM_STAT_CLOSED_MEMORY,
+        [SM_TRIGGER_SHUTDOWN] = SM_STAT_CLOSED_SHUTDOWN, [SM_TRIGGER_LATE] = SM_STAT_CLOSED_LATE,
+    };
+    SM_ASSERT(stats[trigger]);
+    sm_stats_add(s->config.stats, stats[trigger], 1);
+}
+
+/* Closes a window that is out of the wheel. */
+static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger, int64_t now_ns)
+{
+    sm_trace_map_remove(&s->map, t);
+    if (SM_UNLIKELY(t->memory > HEAVY_BYTES))
+        heavy_remove(s, t);
+    sm_trace_settle(t);
+    t->trigger = (uint8_t)trigger;
+    t->deadline_ns = now_ns;
+    count_closed(s, trigger);
+    const struct sm_view *v = lay_out(s, t);
+    if (t->late) {
+        t->verdict = SM_VERDICT_KEPT;
+        finish(s, t, v);
+    } else {
+        propose(s, t, v, 0);
+    }
+}
+
+static void seal_closing(struct sm_shard *s, int64_t now_ns)
+{
+    while (s->closing) {
+        struct sm_trace *t = s->closing;
+        s->closing = t->next;
+        seal(s, t, (enum sm_trigger)t->trigger, now_ns);
+    }
+}
+
+void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t count)
+{
+    for (uint32_t at = 0; at < count; at += GROUP) {
+        uint32_t n = SM_MIN(count - at, (uint32_t)GROUP);
+        if (indexes) {
+            ingest_group(s, b, indexes + at, n);
+        } else {
+            uint32_t all[GROUP];
+            for (uint32_t i = 0; i < n; i++)
+                all[i] = at + i;
+            ingest_group(s, b, all, n);
+        }
+        if (SM_UNLIKELY(s->closing))
+            seal_closing(s, b->arrived_ns);
+    }
+}
+
+/* --- ticks --- */
+
+/* Candidates of the traces that parked since the last tick go to the coordinator. */
+static void post(struct sm_shard *s, int64_t now_ns)
+{
+    if (s->config.policy->limiter_count == 0)
+        return;
+    SM_ASSERT(s->waiting.count == 0);
+    struct parked_list swap = s->waiting;
+    s->waiting = s->asking;
+    s->asking = swap;
+    for (size_t i = 0; i < s->waiting.count; i++) {
+        const struct parked *p = &s->waiting.items[i];
+        struct sm_limiter_candidate c = {p->proposal.randomness, p->trace->id, p->proposal.cost, 0};
+        sm_coordinator_ask(s->config.coordinator, s->config.index, p->proposal.limiter, &c);
+    }
+    sm_coordinator_post(s->config.coordinator, s->config.index, now_ns);
+    s->posted = true;
+}
+
+int64_t sm_shard_next_fire_ns(const struct sm_shard *s)
+{
+    return sm_wheel_next_ns(&s->wheel);
+}
+
+bool sm_shard_fire(struct sm_shard *s, int64_t now_ns)
+{
+    int64_t tick_ns = sm_wheel_next_ns(&s->wheel);
+    if (now_ns < tick_ns || s->posted)
+        return false;
+    struct sm_trace *fired = sm_wheel_fire(&s->wheel);
+    while (fired) {
+        struct sm_trace *t = fired;
+        fired = t->next;
+        if (fired)
+            __builtin_prefetch(fired);
+        enum sm_trigger trigger = due(s, t, tick_ns);
+        if (trigger == SM_TRIGGER_NONE)
+            sm_wheel_add(&s->wheel, t, look_at_ns(s, t, tick_ns));
+        else
+            seal(s, t, trigger, tick_ns);
+    }
+    post(s, tick_ns);
+    for (unsigned i = 0; i < s->config.analyzer_count; i++)
+        s->config.analyzers[i].ops->ship(s->analyzer_states[i]);
+    return true;
+}
+
+static void settle_one(struct sm_shard *s, const struct parked *p)
+{
+    struct sm_limiter_candidate c = {p->proposal.randomness, p->trace->id, p->proposal.cost, 0};
+    uint64_t threshold;
+    bool granted = sm_coordinator_granted(s->config.coordinator, p->proposal.limiter, &c, &threshold);
+    const struct sm_view *v = lay_out(s, p->trace);
+    if (!granted && p->proposal.or_next) {
+        propose(s, p->trace, v, (uint16_t)(p->proposal.rule + 1));
+        return;
+    }
+    apply(p->trace, &p->proposal, granted, granted ? SM_MAX(threshold, p->proposal.threshold) : SM_THRESHOLD_NEVER);
+    finish(s, p->trace, v);
+}
+
+bool sm_shard_settle(struct sm_shard *s)
+{
+    if (!s->posted || !sm_coordinator_solved(s->config.coordinator, s->config.index))
+        return false;
+    s->posted = false;
+    for (size_t i = 0; i < s->waiting.count; i++)
+        settle_one(s, &s->waiting.items[i]);
+    s->waiting.count = 0;
+    return true;
+}
+
+void sm_shard_close_all(struct sm_shard *s, int64_t now_ns)
+{
+    uint32_t from = 0;
+    for (struct sm_trace *t; (t = sm_wheel_oldest(&s->wheel, &from));) {
+        sm_wheel_remove(&s->wheel, t);
+        seal(s, t, t->late ? SM_TRIGGER_LATE : SM_TRIGGER_SHUTDOWN, now_ns);
+    }
+}
+
+bool sm_shard_quiet(const struct sm_shard *s)
+{
+    return s->map.count == 0 && s->asking.count == 0 && s->waiting.count == 0;
+}
+
+bool sm_shard_collect(struct sm_shard *s)
+{
+    struct sm_trace *home = sm_fanout_collect(s->config.fanout, s->config.index);
+    if (!home)
+        return false;
+    while (home) {
+        struct sm_trace *t = home;
+        home = t->next;
+        trace_free(s, t);
+    }
+    return true;
+}
+
+/* --- housekeeping --- */
+
+static struct sm_trace *heaviest(const struct sm_shard *s)
+{
+    struct sm_trace *t = NULL;
+    for (unsigned i = 0; i < s->heavy_count; i++) {
+        if (!t || s->heavy[i]->memory > t->memory)
+            t = s->heavy[i];
+    }
+    return t;
+}
+
+/* Above the hard mark: the heaviest traces first, then those whose window would close next, until this shard is back at its
+ * part of the soft mark. Each gets a real decision. */
+static void decide_early(struct sm_shard *s, int64_t now_ns)
+{
+    const struct sm_budget *budget = s->config.budget;
+    uint64_t goal = budget->soft_bytes / budget->shards;
+    uint32_t from = 0;
+    for (unsigned n = 0; n < EARLY_PER_TEND && sm_slab_bytes_used(s->slab) > goal; n++) {
+        struct sm_trace *t = heaviest(s);
+        if (!t)
+            t = sm_wheel_oldest(&s->wheel, &from);
+        if (!t)
+            return;
+        sm_wheel_remove(&s->wheel, t);
+        seal(s, t, SM_TRIGGER_MEMORY, now_ns);
+    }
+}
+
+static void publish(struct sm_shard *s, uint32_t epoch)
+{
+    atomic_store_explicit(&s->gauges.spans_open, s->spans_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.bytes_open, s->bytes_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.traces_open, s->map.count, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.memory_bytes, sm_slab_bytes_held(s->slab), memory_order_relaxed);
+    sm_epochs_publish(s->epochs, epoch);
+}
+
+void sm_shard_tend(struct sm_shard *s, int64_t now_ns, uint32_t epoch)
+{
+    sm_shard_collect(s);
+    sm_slab_trim(s->slab, s->config.memory_reserve_bytes);
+    if (s->config.budget) {
+        sm_budget_publish(s->config.budget, s->config.index, sm_slab_bytes_used(s->slab));
+        if (sm_budget_used(s->config.budget) > s->config.budget->hard_bytes)
+            decide_early(s, now_ns);
+    }
+    publish(s, epoch);
+}
+
+struct sm_trace *sm_shard_find(struct sm_shard *s, struct sm_trace_id id)
+{
+    enum sm_trace_match match;
+    struct sm_trace *t = sm_trace_map_find(&s->map, sm_trace_map_hash(id.lo), id, &match);
+    if (t)
+        sm_trace_settle(t);
+    return t;
+}
+
+struct each {
+    void (*fn)(void *ctx, struct sm_trace *trace);
+    void *ctx;
+};
+
+static void settle_then_call(void *ctx, struct sm_trace *t)
+{
+    struct each *e = ctx;
+    sm_trace_settle(t);
+    e->fn(e->ctx, t);
+}
+
+void sm_shard_each(struct sm_shard *s, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx)
+{
+    struct each e = {fn, ctx};
+    sm_trace_map_each(&s->map, settle_then_call, &e);
+}
+
+const struct sm_shard_gauges *sm_shard_gauges(const struct sm_shard *s)
+{
+    return &s->gauges;
+}
+
+const struct sm_epochs *sm_shard_epochs(const struct sm_shard *s)
+{
+    return s->epochs;
+}
+
+unsigned sm_shard_index(const struct sm_shard *s)
+{
+    return s->config.index;
+}

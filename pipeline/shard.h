@@ -1,0 +1,91 @@
+/* Shard: owns the open traces of its part of the id space; assembles, closes windows, decides, analyses, hands on.
+ *
+ * One thread at a time. Time is an argument: `arrived_ns` of what is ingested, `now_ns` of sm_shard_fire. The life of a span
+ * here: sm_shard_ingest copies it into its trace; when the window closes the trace is laid out flat (span/view.h), the policy
+ * proposes, a proposal that needs the other shards is parked until the tick is settled, analyzers observe the trace with its
+ * verdict, and it is either freed or offered to the fan-out, which brings it back later (sm_shard_collect). */
+#ifndef SM_SHARD_H
+#define SM_SHARD_H
+
+#include "base/base.h"
+#include "pipeline/analyzer.h"
+#include "pipeline/budget.h"
+#include "pipeline/coordinator.h"
+#include "pipeline/fanout.h"
+#include "pipeline/policy.h"
+#include "pipeline/stats.h"
+#include "span/batch.h"
+
+struct sm_windows {
+    int64_t after_root_ns; /* root there and no new span for so long */
+    int64_t idle_ns;       /* no new span for so long */
+    int64_t max_age_ns;    /* open for so long */
+    uint32_t max_spans;
+    uint64_t max_bytes;    /* canonical bytes */
+    int64_t late_ns;       /* spans that follow a decision are collected until none came for so long */
+};
+
+extern const struct sm_windows sm_windows_default;
+
+struct sm_shard_config {
+    unsigned index;
+    struct sm_windows windows;
+    uint32_t kept_decisions_max;    /* cache of past decisions, this shard's part */
+    uint32_t dropped_decisions_max;
+    uint64_t memory_reserve_bytes;  /* empty slabs kept for reuse */
+    const struct sm_names *names;
+    const struct sm_scopes *scopes;
+    const struct sm_policy *policy;
+    const struct sm_analyzer *analyzers;
+    unsigned analyzer_count;
+    struct sm_fanout *fanout;
+    struct sm_coordinator *coordinator;
+    struct sm_budget *budget; /* NULL: no memory triggers (replay) */
+    struct sm_stats *stats;
+};
+
+struct sm_shard;
+
+struct sm_shard *sm_shard_new(const struct sm_shard_config *config, int64_t now_ns);
+/* Nothing may be open and every trace must be home. */
+void sm_shard_free(struct sm_shard *s);
+
+/* Copies spans of a batch into their traces: those with the given indexes, or all when indexes is NULL. */
+void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *batch, const uint32_t *indexes, uint32_t count);
+
+/* Fires the wheel's next tick if now_ns has reached its end and the tick before is settled; true when it did. */
+bool sm_shard_fire(struct sm_shard *s, int64_t now_ns);
+/* When the shard can fire next. */
+int64_t sm_shard_next_fire_ns(const struct sm_shard *s);
+
+/* Finishes parked traces once the coordinator has solved their tick; true when something was done. */
+bool sm_shard_settle(struct sm_shard *s);
+
+/* Closes every window now (shutdown, end of replay). Fire and settle afterwards until sm_shard_quiet. */
+void sm_shard_close_all(struct sm_shard *s, int64_t now_ns);
+bool sm_shard_quiet(const struct sm_shard *s); /* nothing open, nothing parked */
+
+/* Frees traces that the fan-out brought home; true when there were any. */
+bool sm_shard_collect(struct sm_shard *s);
+
+/* Housekeeping, once a tick: publishes figures, gives memory back, decides early above the hard mark. */
+void sm_shard_tend(struct sm_shard *s, int64_t now_ns, uint32_t epoch);
+
+/* Open traces. */
+struct sm_trace *sm_shard_find(struct sm_shard *s, struct sm_trace_id id); /* settled for reading; NULL when not open */
+void sm_shard_each(struct sm_shard *s, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx);
+
+/* Figures that other threads may read. */
+struct sm_shard_gauges {
+    _Atomic uint64_t spans_open;
+    _Atomic uint64_t bytes_open;
+    _Atomic uint64_t traces_open;
+    _Atomic uint64_t memory_bytes;   /* held from the allocator for traces */
+    _Atomic uint64_t stall_ns_max;   /* longest single ingest or tick */
+    _Atomic uint64_t map_capacity;
+};
+const struct sm_shard_gauges *sm_shard_gauges(const struct sm_shard *s);
+const struct sm_epochs *sm_shard_epochs(const struct sm_shard *s);
+unsigned sm_shard_index(const struct sm_shard *s);
+
+#endif
