@@ -70,7 +70,8 @@ static void add_uuid(struct bench_attrs *a, const char *key, struct bench_random
 
 static void add_address(struct bench_attrs *a, const char *key, uint32_t service, struct bench_random *r)
 {
-    add_format(a, key, "10.%u.%u.%u", 16 + service / 8, service, 2 + bench_random_below(r, BENCH_TOPOLOGY_INSTANCES * 8));
+    add_format(a, key, "10.%u.%u.%u", 16 + service / 8, service,
+               2 + bench_random_below(r, BENCH_TOPOLOGY_INSTANCES * 8));
 }
 
 static void add_thread(struct bench_attrs *a, struct bench_random *r)
@@ -247,9 +248,10 @@ static void describe_event(const struct bench_span *s, struct bench_words *w, st
         e->name = "exception";
         add_string(&e->attrs, "exception.type", "java.net.SocketTimeoutException");
         add_string(&e->attrs, "exception.message", "Read timed out after 2000 ms");
-        add_string(&e->attrs, "exception.stacktrace",
-                   "java.net.SocketTimeoutException: Read timed out after 2000 ms at com.shop.http.Call.read(Call.java:211) "
-                   "at com.shop.http.Call.execute(Call.java:87) at com.shop.Handler.handle(Handler.java:54)");
+        add_string(
+            &e->attrs, "exception.stacktrace",
+            "java.net.SocketTimeoutException: Read timed out after 2000 ms at com.shop.http.Call.read(Call.java:211) "
+            "at com.shop.http.Call.execute(Call.java:87) at com.shop.Handler.handle(Handler.java:54)");
     } else if (bench_random_chance(r, 0.06)) {
         e->name = "retry";
         add_int(&e->attrs, "shop.retry.attempt", 1 + bench_random_below(r, 3));

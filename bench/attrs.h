@@ -1,5 +1,5 @@
-/* What a generated span says: name, kind, status, attributes, events, in terms of OpenTelemetry's semantic conventions. Everything follows
- * from the span's seed, so that all encodings of a span say the same. */
+/* What a generated span says: name, kind, status, attributes, events, in terms of OpenTelemetry's semantic conventions.
+ * Everything follows from the span's seed, so that all encodings of a span say the same. */
 #ifndef BENCH_ATTRS_H
 #define BENCH_ATTRS_H
 
@@ -18,7 +18,8 @@ struct bench_attr {
 
 enum { BENCH_ATTRS_MAX = 20, BENCH_ATTRS_TEXT_MAX = 4096 };
 
-/* A list of attributes and the memory of their strings. Self-contained, but must not be copied (it points into itself). */
+/* A list of attributes and the memory of their strings. Self-contained, but must not be copied (it points into itself).
+ */
 struct bench_attrs {
     struct bench_attr at[BENCH_ATTRS_MAX];
     uint32_t n;
@@ -38,7 +39,7 @@ enum { BENCH_KIND_INTERNAL = 1, BENCH_KIND_SERVER, BENCH_KIND_CLIENT, BENCH_KIND
 struct bench_words {
     char name[96];
     uint32_t kind;
-    uint32_t flags;              /* OTLP's Span.flags */
+    uint32_t flags;             /* OTLP's Span.flags */
     const char *status_message; /* of an error; may be "" */
     const char *remote_service; /* NULL when not a call */
     struct bench_attrs attrs;

@@ -42,26 +42,60 @@ struct bench_round bench_round_make(uint64_t seed, uint64_t index, int64_t shift
     };
 }
 
-static inline uint32_t nibble_of(uint8_t hex)
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+
+/* The 8 hex digits of v, one in each byte, the first digit in the lowest byte (where it lies in memory). */
+static inline uint64_t spread_digits(uint32_t v)
 {
-    return (hex & 15u) + (hex >> 6) * 9u;
+    uint64_t x = __builtin_bswap32(v);
+    x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
+    x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    return (x >> 4 | x << 8) & EACH_BYTE(0x0f);
 }
 
-/* Xors hex digits with the digits of `mask`, most significant first. */
-static void xor_hex64(uint8_t *p, uint64_t mask)
+/* Xors 8 lower-case hex digits with `digits`, all at once: text to values, xor, values to text. */
+static inline void xor_hex32(uint8_t *p, uint64_t digits)
 {
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 0; i < 16; i++)
-        p[i] = (uint8_t)digits[nibble_of(p[i]) ^ (uint32_t)(mask >> (60 - 4 * i) & 15)];
+    uint64_t x = sm_load_le64(p);
+    x = (x & EACH_BYTE(0x0f)) + (x >> 6 & EACH_BYTE(1)) * 9;
+    x ^= digits;
+    uint64_t is_letter = (x + EACH_BYTE(6)) >> 4 & EACH_BYTE(1);
+    sm_store_le64(p, x + EACH_BYTE('0') + is_letter * ('a' - '0' - 10));
 }
 
-static void add_decimal(uint8_t *p, int digits, int64_t delta)
+static inline void xor_hex64(uint8_t *p, uint64_t mask)
+{
+    xor_hex32(p, spread_digits((uint32_t)(mask >> 32)));
+    xor_hex32(p + 8, spread_digits((uint32_t)mask));
+}
+
+static inline uint32_t read_8_digits(const uint8_t *p)
+{
+    uint64_t x = sm_load_le64(p) - EACH_BYTE('0');
+    x = x * 10 + (x >> 8); /* pairs in every second byte */
+    uint64_t low = (x & UINT64_C(0x000000ff000000ff)) * (UINT64_C(100) + (UINT64_C(1000000) << 32));
+    uint64_t high = (x >> 16 & UINT64_C(0x000000ff000000ff)) * (UINT64_C(1) + (UINT64_C(10000) << 32));
+    return (uint32_t)((low + high) >> 32);
+}
+
+static inline void write_8_digits(uint8_t *p, uint32_t v)
+{
+    for (int i = 7; i >= 0; i--, v /= 10)
+        p[i] = (uint8_t)('0' + v % 10);
+}
+
+/* Adds to a decimal number of `extra` + 16 digits; extra is at most 3. */
+static inline void add_decimal(uint8_t *p, int extra, int64_t delta)
 {
     int64_t value = 0;
-    for (int i = 0; i < digits; i++)
+    for (int i = 0; i < extra; i++)
         value = value * 10 + (p[i] - '0');
-    value += delta;
-    for (int i = digits; i-- > 0; value /= 10)
+    value = (value * 100000000 + read_8_digits(p + extra)) * 100000000 + read_8_digits(p + extra + 8) + delta;
+    write_8_digits(p + extra + 8, (uint32_t)(value % 100000000));
+    value /= 100000000;
+    write_8_digits(p + extra, (uint32_t)(value % 100000000));
+    value /= 100000000;
+    for (int i = extra; i-- > 0; value /= 10)
         p[i] = (uint8_t)('0' + value % 10);
 }
 
@@ -91,10 +125,10 @@ static inline void move_field(uint8_t *p, enum bench_field kind, const struct be
         xor_hex64(p, d->span_mask);
         break;
     case BENCH_FIELD_TEXT_TIME_US:
-        add_decimal(p, 16, d->shift_ns / SM_US);
+        add_decimal(p, 0, d->shift_ns / SM_US);
         break;
     case BENCH_FIELD_TEXT_TIME_NS:
-        add_decimal(p, 19, d->shift_ns);
+        add_decimal(p, 3, d->shift_ns);
         break;
     }
 }

@@ -1,12 +1,12 @@
 /* A prebuilt request body whose ids and times can be changed in place, so that one generated set of traffic can be sent
  * round after round without repeating a trace.
  *
- * A round is a set of masks and a shift: every id is xored with the round's mask, every time moves by the round's shift.
- * All bodies of a set that are moved to the same round agree with each other: equal ids stay equal, different ones stay
- * different, parents still contain their children.
+ * A round is a set of masks and a shift: every id is xored with the round's mask, every time moves by the round's
+ * shift. All bodies of a set that are moved to the same round agree with each other: equal ids stay equal, different
+ * ones stay different, parents still contain their children.
  *
- * The upper 16 bits of a trace id hold the number of spans of the trace and are never masked: whoever receives the spans can tell
- * whether a trace is whole without talking to the sender. The other 112 bits are random.
+ * The upper 16 bits of a trace id hold the number of spans of the trace and are never masked: whoever receives the
+ * spans can tell whether a trace is whole without talking to the sender. The other 112 bits are random.
  *
  * Not thread-safe; a body belongs to one thread. */
 #ifndef BENCH_BODY_H
@@ -56,11 +56,12 @@ void bench_fields_add(struct bench_fields *f, enum bench_field kind, size_t offs
 void bench_fields_append(struct bench_fields *f, const struct bench_fields *from, size_t offset);
 void bench_fields_free(struct bench_fields *f);
 
-/* The masks of round `index` of a seed. Round 0 of every seed masks nothing: ids are as they were built. The shift is cut to
- * whole microseconds, so that formats with coarser times agree with the others. */
+/* The masks of round `index` of a seed. Round 0 of every seed masks nothing: ids are as they were built. The shift is
+ * cut to whole microseconds, so that formats with coarser times agree with the others. */
 struct bench_round bench_round_make(uint64_t seed, uint64_t index, int64_t shift_ns);
 
-/* Rewrites the fields so that the body belongs to `to`. Times must stay within 2001..2286 for the text forms to keep their width. */
+/* Rewrites the fields so that the body belongs to `to`. Times must stay within 2001..2286 for the text forms to keep
+ * their width. */
 void bench_body_move(struct bench_body *body, const struct bench_round *to);
 
 void bench_body_free(struct bench_body *body);

@@ -1,5 +1,5 @@
-/* A growing byte buffer for start-up work (encoding the traffic before it is sent). Owned by whoever initialised it with
- * zeroes; bench_buf_free gives the memory back. Allocation failure aborts. */
+/* A growing byte buffer for start-up work (encoding the traffic before it is sent). Owned by whoever initialised it
+ * with zeroes; bench_buf_free gives the memory back. Allocation failure aborts. */
 #ifndef BENCH_BUF_H
 #define BENCH_BUF_H
 

@@ -184,10 +184,11 @@ static void put_zipkin_tags(struct writer *w, const struct bench_span *s)
     put(w, "}");
 }
 
-static void put_zipkin_endpoint(struct writer *w, const char *key, const char *service, uint32_t a, uint32_t b, int port)
+static void put_zipkin_endpoint(struct writer *w, const char *key, const char *service, uint32_t a, uint32_t b,
+                                int port)
 {
-    bench_buf_add_format(w->out, ",\"%s\":{\"serviceName\":\"%s\",\"ipv4\":\"10.%u.%u.%u\",\"port\":%d}", key, service, a,
-                         b, 2 + b % 8, port);
+    bench_buf_add_format(w->out, ",\"%s\":{\"serviceName\":\"%s\",\"ipv4\":\"10.%u.%u.%u\",\"port\":%d}", key, service,
+                         a, b, 2 + b % 8, port);
 }
 
 static void put_zipkin_span(struct writer *w, const struct bench_span *s)
@@ -206,8 +207,7 @@ static void put_zipkin_span(struct writer *w, const struct bench_span *s)
         bench_buf_add_format(w->out, "\",\"kind\":\"%s", kinds[w->words.kind]);
     bench_buf_add_format(w->out, "\",\"name\":\"%s\",\"timestamp\":", w->words.name);
     put_time_us(w, s->start_ns);
-    bench_buf_add_format(w->out, ",\"duration\":%lld",
-                         (long long)SM_MAX(1, (s->end_ns - s->start_ns) / SM_US));
+    bench_buf_add_format(w->out, ",\"duration\":%lld", (long long)SM_MAX(1, (s->end_ns - s->start_ns) / SM_US));
     put_zipkin_endpoint(w, "localEndpoint", bench_topology_services[s->service].name, 16, s->service, 8080);
     if (w->words.remote_service)
         put_zipkin_endpoint(w, "remoteEndpoint", w->words.remote_service, 17, s->peer, 8080);

@@ -37,7 +37,8 @@ static uint32_t draw_trace_size(struct bench_random *r, uint32_t trace)
     return size < 1 ? 1 : size > BENCH_GEN_TRACE_SPANS_MAX ? BENCH_GEN_TRACE_SPANS_MAX : (uint32_t)size;
 }
 
-static struct bench_span *add_span(struct trace_builder *b, uint32_t parent, uint32_t service, enum bench_span_type type)
+static struct bench_span *add_span(struct trace_builder *b, uint32_t parent, uint32_t service,
+                                   enum bench_span_type type)
 {
     uint32_t i = b->n++;
     struct bench_span *s = &b->spans[i];

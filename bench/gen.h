@@ -1,9 +1,9 @@
 /* Deterministic, realistic trace traffic: the same options give the same spans on every run.
  *
- * Forty services in five tiers with a fixed call topology (topology.h). Traces have 1 to 5,000 spans, mean about 20, with a long tail;
- * calls are CLIENT/SERVER pairs over HTTP or RPC, database CLIENT leaves, INTERNAL spans and PRODUCER/CONSUMER pairs.
- * Durations are log-normal; about 3 % of the roots take more than 500 ms; about one trace in twenty holds an error
- * that spreads from a span towards the root (1 to 2 % of the spans).
+ * Forty services in five tiers with a fixed call topology (topology.h). Traces have 1 to 5,000 spans, mean about 20,
+ * with a long tail; calls are CLIENT/SERVER pairs over HTTP or RPC, database CLIENT leaves, INTERNAL spans and
+ * PRODUCER/CONSUMER pairs. Durations are log-normal; about 3 % of the roots take more than 500 ms; about one trace in
+ * twenty holds an error that spreads from a span towards the root (1 to 2 % of the spans).
  *
  * Spans leave their service when they end, at most a second of virtual time after their trace began, and are packed as
  * an SDK's batch processor does: a request holds the spans of one service, of many interleaved traces. */
@@ -30,7 +30,7 @@ struct bench_span {
     uint64_t trace_hi; /* upper 16 bits: spans in the trace (see body.h) */
     uint64_t trace_lo;
     uint64_t id;
-    uint64_t parent; /* 0: the root */
+    uint64_t parent;  /* 0: the root */
     int64_t start_ns; /* virtual time from 0 */
     int64_t end_ns;
     int64_t leaves_ns; /* when the service hands it to its batch */

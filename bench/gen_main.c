@@ -10,7 +10,8 @@
 static const char usage[] =
     "usage: bench_gen [options]\n"
     "  --describe                 print what the traffic is like (the default)\n"
-    "  --out FILE                 write a recording: --format otlp-proto (messages with a 4-byte big-endian length before\n"
+    "  --out FILE                 write a recording: --format otlp-proto (messages with a 4-byte big-endian length "
+    "before\n"
     "                             each) or otlp-json (a line each)\n"
     "  --out-dir DIR              write each request body to a file of its own: otlp-proto, otlp-json or zipkin-json\n"
     "  --gzip                     with --out-dir: compressed bodies\n"
@@ -44,13 +45,18 @@ static const char *const extensions[] = {"pb", "json", "json"};
 
 static struct options parse(int argc, char **argv)
 {
-    static const struct option long_options[] = {
-        {"describe", no_argument, NULL, 'd'},         {"out", required_argument, NULL, 'o'},
-        {"out-dir", required_argument, NULL, 'D'},    {"gzip", no_argument, NULL, 'z'},
-        {"format", required_argument, NULL, 'f'},     {"spans", required_argument, NULL, 'n'},
-        {"rounds", required_argument, NULL, 'r'},     {"spans-per-request", required_argument, NULL, 'q'},
-        {"spans-per-second", required_argument, NULL, 'v'}, {"seed", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},             {0}};
+    static const struct option long_options[] = {{"describe", no_argument, NULL, 'd'},
+                                                 {"out", required_argument, NULL, 'o'},
+                                                 {"out-dir", required_argument, NULL, 'D'},
+                                                 {"gzip", no_argument, NULL, 'z'},
+                                                 {"format", required_argument, NULL, 'f'},
+                                                 {"spans", required_argument, NULL, 'n'},
+                                                 {"rounds", required_argument, NULL, 'r'},
+                                                 {"spans-per-request", required_argument, NULL, 'q'},
+                                                 {"spans-per-second", required_argument, NULL, 'v'},
+                                                 {"seed", required_argument, NULL, 's'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {0}};
     struct options o = {.gen = BENCH_GEN_DEFAULTS, .rounds = 1};
     int c, index = 0;
     while ((c = getopt_long(argc, argv, "", long_options, &index)) != -1) {

@@ -56,7 +56,7 @@ struct bench_body *bench_gzip_rounds(struct bench_body *bodies, uint32_t n, uint
     struct bench_body *packed = sm_xcalloc((size_t)n * rounds, sizeof *packed);
     struct bench_round *round_of = sm_xcalloc(rounds, sizeof *round_of);
     for (uint32_t r = 0; r < rounds; r++)
-        round_of[r] = bench_round_make(seed, r, shift_ns + r * round_ns);
+        round_of[r] = bench_round_make(seed, r + 1, shift_ns + r * round_ns);
     pthread_t *ids = sm_xcalloc(threads, sizeof *ids);
     struct work *shares = sm_xcalloc(threads, sizeof *shares);
     for (uint32_t t = 0; t < threads; t++) {

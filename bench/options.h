@@ -1,4 +1,5 @@
-/* Numbers from the command line: "200000", "200k", "1.5m" (thousands and millions). Prints what is wrong and exits with 2. */
+/* Numbers from the command line: "200000", "200k", "1.5m" (thousands and millions). Prints what is wrong and exits
+ * with 2. */
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 

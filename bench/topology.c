@@ -1,27 +1,28 @@
-/* Five tiers: 4 entries, 8 front services, 12 domain services, 10 shared services, 6 leaves. Calls go downwards only. */
+/* Five tiers: 4 entries, 8 front services, 12 domain services, 10 shared services, 6 leaves. Calls go downwards only.
+ */
 #include "bench/topology.h"
 
 const struct bench_service bench_topology_services[BENCH_TOPOLOGY_SERVICES] = {
-    {"web-gateway", "page", "nodejs", false},          {"mobile-bff", "screen", "nodejs", false},
-    {"partner-api", "partner", "java", false},         {"admin-portal", "report", "python", false},
-    {"storefront", "product", "java", false},          {"cart-service", "cart", "go", true},
-    {"checkout-service", "order", "go", true},         {"search-service", "query", "java", false},
-    {"account-service", "account", "java", false},     {"recommendation", "suggestion", "python", true},
-    {"content-service", "article", "nodejs", false},   {"session-service", "session", "go", true},
-    {"catalog-service", "item", "java", true},         {"pricing-service", "price", "go", true},
-    {"inventory-service", "stock", "java", true},      {"payment-service", "payment", "java", false},
-    {"shipping-service", "parcel", "go", true},        {"promotion-service", "voucher", "dotnet", false},
-    {"review-service", "review", "python", false},     {"wishlist-service", "wish", "nodejs", false},
-    {"order-history", "history", "java", false},       {"tax-service", "tax", "dotnet", true},
-    {"fraud-service", "score", "python", true},        {"loyalty-service", "points", "dotnet", false},
-    {"user-profile", "profile", "java", true},         {"address-service", "address", "go", true},
-    {"currency-service", "rate", "cpp", true},         {"image-service", "image", "go", false},
-    {"email-service", "mail", "python", false},        {"sms-service", "message", "nodejs", false},
-    {"ledger-service", "entry", "java", true},         {"warehouse-service", "bin", "java", true},
-    {"carrier-adapter", "label", "go", false},         {"bank-adapter", "transfer", "java", false},
-    {"auth-service", "token", "go", true},             {"config-service", "setting", "go", true},
-    {"feature-flags", "flag", "go", true},             {"audit-service", "event", "java", true},
-    {"geo-service", "place", "rust", true},            {"notification-hub", "notice", "go", true},
+    {"web-gateway", "page", "nodejs", false},        {"mobile-bff", "screen", "nodejs", false},
+    {"partner-api", "partner", "java", false},       {"admin-portal", "report", "python", false},
+    {"storefront", "product", "java", false},        {"cart-service", "cart", "go", true},
+    {"checkout-service", "order", "go", true},       {"search-service", "query", "java", false},
+    {"account-service", "account", "java", false},   {"recommendation", "suggestion", "python", true},
+    {"content-service", "article", "nodejs", false}, {"session-service", "session", "go", true},
+    {"catalog-service", "item", "java", true},       {"pricing-service", "price", "go", true},
+    {"inventory-service", "stock", "java", true},    {"payment-service", "payment", "java", false},
+    {"shipping-service", "parcel", "go", true},      {"promotion-service", "voucher", "dotnet", false},
+    {"review-service", "review", "python", false},   {"wishlist-service", "wish", "nodejs", false},
+    {"order-history", "history", "java", false},     {"tax-service", "tax", "dotnet", true},
+    {"fraud-service", "score", "python", true},      {"loyalty-service", "points", "dotnet", false},
+    {"user-profile", "profile", "java", true},       {"address-service", "address", "go", true},
+    {"currency-service", "rate", "cpp", true},       {"image-service", "image", "go", false},
+    {"email-service", "mail", "python", false},      {"sms-service", "message", "nodejs", false},
+    {"ledger-service", "entry", "java", true},       {"warehouse-service", "bin", "java", true},
+    {"carrier-adapter", "label", "go", false},       {"bank-adapter", "transfer", "java", false},
+    {"auth-service", "token", "go", true},           {"config-service", "setting", "go", true},
+    {"feature-flags", "flag", "go", true},           {"audit-service", "event", "java", true},
+    {"geo-service", "place", "rust", true},          {"notification-hub", "notice", "go", true},
 };
 
 const struct bench_database bench_topology_databases[BENCH_TOPOLOGY_DATABASES] = {

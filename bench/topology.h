@@ -1,4 +1,5 @@
-/* The forty services that the traffic comes from, and who calls whom: fixed, so that the dependency graph of a run is known. */
+/* The forty services that the traffic comes from, and who calls whom: fixed, so that the dependency graph of a run is
+ * known. */
 #ifndef BENCH_TOPOLOGY_H
 #define BENCH_TOPOLOGY_H
 

@@ -2,7 +2,8 @@
 
 #include <criterion/criterion.h>
 
-static void add_bytes(struct bench_body *body, struct bench_buf *buf, enum bench_field kind, const char *bytes, size_t n)
+static void add_bytes(struct bench_body *body, struct bench_buf *buf, enum bench_field kind, const char *bytes,
+                      size_t n)
 {
     bench_fields_add(&body->fields, kind, buf->len);
     bench_buf_add(buf, bytes, n);
@@ -12,7 +13,8 @@ Test(body, every_kind_of_field_moves)
 {
     struct bench_body body = {0};
     struct bench_buf buf = {0};
-    add_bytes(&body, &buf, BENCH_FIELD_TRACE_ID, "\x00\x05\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02", 16);
+    add_bytes(&body, &buf, BENCH_FIELD_TRACE_ID, "\x00\x05\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02",
+              16);
     add_bytes(&body, &buf, BENCH_FIELD_SPAN_ID, "\x00\x00\x00\x00\x00\x00\x00\x03", 8);
     add_bytes(&body, &buf, BENCH_FIELD_TIME_NS, "\x00\x10\x00\x00\x00\x00\x00\x00", 8);
     add_bytes(&body, &buf, BENCH_FIELD_HEX_TRACE_ID, "00050000000000010000000000000002", 32);

@@ -96,7 +96,7 @@ Test(gen, compressed_rounds_are_the_moved_bodies)
     struct bench_body *packed = bench_gzip_rounds(bodies, gen->requests_n, 2, 1, 0, SM_SEC, 2);
     struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
     for (uint32_t r = 0; r < 2; r++) {
-        struct bench_round round = bench_round_make(1, r, r * SM_SEC);
+        struct bench_round round = bench_round_make(1, r + 1, r * SM_SEC);
         for (uint32_t i = 0; i < gen->requests_n; i++) {
             const struct bench_body *p = &packed[r * gen->requests_n + i];
             bench_body_move(&bodies[i], &round);
