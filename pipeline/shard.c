@@ -659,6 +659,39 @@ bool sm_shard_quiet(const struct sm_shard *s)
     return s->map.count == 0 && s->asking.count == 0 && s->waiting.count == 0;
 }
 
+void sm_shard_skip(struct sm_shard *s, int64_t now_ns)
+{
+    sm_wheel_skip(&s->wheel, now_ns);
+}
+
+static void drop_for_shutdown(struct sm_shard *s, struct sm_trace *t)
+{
+    sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_SHUTDOWN, t->span_count);
+    s->spans_open -= t->span_count;
+    s->bytes_open -= t->bytes;
+    trace_free(s, t);
+}
+
+static void drop_parked(struct sm_shard *s, struct parked_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        drop_for_shutdown(s, list->items[i].trace);
+    list->count = 0;
+}
+
+void sm_shard_abandon(struct sm_shard *s)
+{
+    uint32_t from = 0;
+    for (struct sm_trace *t; (t = sm_wheel_oldest(&s->wheel, &from));) {
+        sm_wheel_remove(&s->wheel, t);
+        sm_trace_map_remove(&s->map, t);
+        sm_trace_settle(t);
+        drop_for_shutdown(s, t);
+    }
+    drop_parked(s, &s->asking);
+    drop_parked(s, &s->waiting);
+}
+
 bool sm_shard_collect(struct sm_shard *s)
 {
     struct sm_trace *home = sm_fanout_collect(s->config.fanout, s->config.index);
@@ -711,12 +744,12 @@ static void publish(struct sm_shard *s, uint32_t epoch)
     sm_epochs_publish(s->epochs, epoch);
 }
 
-void sm_shard_tend(struct sm_shard *s, int64_t now_ns, uint32_t epoch)
+void sm_shard_tend(struct sm_shard *s, int64_t now_ns, uint32_t epoch, uint64_t other_bytes)
 {
     sm_shard_collect(s);
     sm_slab_trim(s->slab, s->config.memory_reserve_bytes);
     if (s->config.budget) {
-        sm_budget_publish(s->config.budget, s->config.index, sm_slab_bytes_used(s->slab));
+        sm_budget_publish(s->config.budget, s->config.index, sm_slab_bytes_used(s->slab) + other_bytes);
         if (sm_budget_used(s->config.budget) > s->config.budget->hard_bytes)
             decide_early(s, now_ns);
     }
@@ -733,7 +766,7 @@ struct sm_trace *sm_shard_find(struct sm_shard *s, struct sm_trace_id id)
 }
 
 struct each {
-    void (*fn)(void *ctx, struct sm_trace *trace);
+    void (*fn)(void *ctx, const struct sm_trace *trace);
     void *ctx;
 };
 
@@ -744,7 +777,7 @@ static void settle_then_call(void *ctx, struct sm_trace *t)
     e->fn(e->ctx, t);
 }
 
-void sm_shard_each(struct sm_shard *s, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx)
+void sm_shard_each(struct sm_shard *s, void (*fn)(void *ctx, const struct sm_trace *trace), void *ctx)
 {
     struct each e = {fn, ctx};
     sm_trace_map_each(&s->map, settle_then_call, &e);
@@ -758,6 +791,11 @@ const struct sm_shard_gauges *sm_shard_gauges(const struct sm_shard *s)
 const struct sm_epochs *sm_shard_epochs(const struct sm_shard *s)
 {
     return s->epochs;
+}
+
+void *sm_shard_analyzer_state(const struct sm_shard *s, unsigned i)
+{
+    return s->analyzer_states[i];
 }
 
 unsigned sm_shard_index(const struct sm_shard *s)

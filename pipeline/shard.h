@@ -11,6 +11,7 @@
 #include "pipeline/analyzer.h"
 #include "pipeline/budget.h"
 #include "pipeline/coordinator.h"
+#include "pipeline/epochs.h"
 #include "pipeline/fanout.h"
 #include "pipeline/policy.h"
 #include "pipeline/stats.h"
@@ -65,15 +66,21 @@ bool sm_shard_settle(struct sm_shard *s);
 void sm_shard_close_all(struct sm_shard *s, int64_t now_ns);
 bool sm_shard_quiet(const struct sm_shard *s); /* nothing open, nothing parked */
 
+/* Nothing is open: jumps to now_ns without firing the ticks between. */
+void sm_shard_skip(struct sm_shard *s, int64_t now_ns);
+/* After the thread has ended: what is still open or parked is counted dropped{shutdown} and freed. */
+void sm_shard_abandon(struct sm_shard *s);
+
 /* Frees traces that the fan-out brought home; true when there were any. */
 bool sm_shard_collect(struct sm_shard *s);
 
-/* Housekeeping, once a tick: publishes figures, gives memory back, decides early above the hard mark. */
-void sm_shard_tend(struct sm_shard *s, int64_t now_ns, uint32_t epoch);
+/* Housekeeping, once a tick: publishes figures, gives memory back, decides early above the hard mark. other_bytes: memory of the
+ * worker that is charged to this shard. */
+void sm_shard_tend(struct sm_shard *s, int64_t now_ns, uint32_t epoch, uint64_t other_bytes);
 
 /* Open traces. */
 struct sm_trace *sm_shard_find(struct sm_shard *s, struct sm_trace_id id); /* settled for reading; NULL when not open */
-void sm_shard_each(struct sm_shard *s, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx);
+void sm_shard_each(struct sm_shard *s, void (*fn)(void *ctx, const struct sm_trace *trace), void *ctx);
 
 /* Figures that other threads may read. */
 struct sm_shard_gauges {
@@ -81,11 +88,11 @@ struct sm_shard_gauges {
     _Atomic uint64_t bytes_open;
     _Atomic uint64_t traces_open;
     _Atomic uint64_t memory_bytes;   /* held from the allocator for traces */
-    _Atomic uint64_t stall_ns_max;   /* longest single ingest or tick */
-    _Atomic uint64_t map_capacity;
 };
 const struct sm_shard_gauges *sm_shard_gauges(const struct sm_shard *s);
 const struct sm_epochs *sm_shard_epochs(const struct sm_shard *s);
+/* The shard's state of analyzer i, for its merge. */
+void *sm_shard_analyzer_state(const struct sm_shard *s, unsigned i);
 unsigned sm_shard_index(const struct sm_shard *s);
 
 #endif
