@@ -156,8 +156,8 @@ enum sm_rc sm_pipeline_start(struct sm_pipeline *p, struct sm_err *err)
             return sm_err_set(err, SM_E_IO, "cannot start worker thread %u: %s", i, strerror(rc));
         }
         p->threads[i].started = true;
-        char name[16];
-        snprintf(name, sizeof name, "worker-%u", i);
+        char name[16]; /* what the kernel takes */
+        snprintf(name, sizeof name, "worker-%hhu", (uint8_t)i);
         pthread_setname_np(p->threads[i].id, name);
     }
     return SM_OK;
