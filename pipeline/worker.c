@@ -33,6 +33,11 @@ void sm_worker_count_undecodable(struct sm_worker *w)
     sm_stats_add(&w->stats, SM_STAT_PAYLOADS_UNDECODABLE, 1);
 }
 
+void sm_worker_count_overload(struct sm_worker *w)
+{
+    sm_stats_add(&w->stats, SM_STAT_PAYLOADS_OVERLOAD, 1);
+}
+
 /* --- flights --- */
 
 static void flight_idle(struct sm_worker *w, struct sm_flight *f)
@@ -205,7 +210,7 @@ bool sm_worker_overloaded(struct sm_worker *w)
 
 static void refuse_overload(struct sm_worker *w, struct sm_submit *result)
 {
-    sm_stats_add(&w->stats, SM_STAT_PAYLOADS_OVERLOAD, 1);
+    sm_worker_count_overload(w);
     result->rc = SM_E_AGAIN;
     result->retry_after_ns = RETRY_AFTER_NS;
     snprintf(result->text, sizeof result->text, "overloaded, try again later");

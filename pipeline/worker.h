@@ -36,5 +36,7 @@ struct sm_stats *sm_worker_stats(struct sm_worker *w);
 
 /* The worker's thread: the listener refused a payload before it could be submitted (undecodable compression, ...). */
 void sm_worker_count_undecodable(struct sm_worker *w);
+/* The same for one that was refused because of sm_worker_overloaded. */
+void sm_worker_count_overload(struct sm_worker *w);
 
 #endif

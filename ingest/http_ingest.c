@@ -1,0 +1,107 @@
+/* Shared by receivers over HTTP. */
+#include "ingest/http_ingest.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+struct sm_receiver *sm_http_ingest_open(const struct sm_listener *listener, struct sm_worker *worker,
+                                        const struct sm_http_handler *handler, uint16_t *port, struct sm_err *err)
+{
+    struct sm_receiver *r = sm_xcalloc(1, sizeof *r);
+    r->listener = listener;
+    r->worker = worker;
+    r->inflater = sm_inflater_new();
+    r->server = sm_http_server_new(sm_worker_loop(worker), &listener->http, sm_worker_payloads(worker), handler, r);
+    if (sm_http_server_listen(r->server, listener->address, port, err) != SM_OK) {
+        sm_http_ingest_close(r);
+        return NULL;
+    }
+    return r;
+}
+
+void sm_http_ingest_drain(struct sm_receiver *r)
+{
+    sm_http_server_drain(r->server);
+}
+
+void sm_http_ingest_close(struct sm_receiver *r)
+{
+    if (!r)
+        return;
+    sm_http_server_free(r->server);
+    sm_inflater_free(r->inflater);
+    free(r);
+}
+
+const struct sm_http_counters *sm_http_ingest_counters(const struct sm_receiver *r)
+{
+    return sm_http_server_counters(r->server);
+}
+
+static void refuse(struct sm_receiver *r, struct sm_submit *result, enum sm_rc rc, const char *text)
+{
+    sm_worker_count_undecodable(r->worker);
+    *result = (struct sm_submit){.rc = rc};
+    snprintf(result->text, sizeof result->text, "%s", text);
+}
+
+static const char *inflate_text(enum sm_rc rc)
+{
+    switch (rc) {
+    case SM_E_LIMIT:
+        return "the body is too large after decompression";
+    case SM_E_UNSUPPORTED:
+        return "unsupported content encoding";
+    case SM_E_TRUNCATED:
+        return "the compressed body ends early";
+    case SM_E_NOMEM:
+        return "out of memory";
+    default:
+        return "the body cannot be decompressed";
+    }
+}
+
+/* The body as it is or inflated; NULL when result says why not. */
+static struct sm_payload *take(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding_name,
+                               struct sm_submit *result)
+{
+    enum sm_coding coding = sm_coding_from_name(coding_name);
+    if (coding == SM_CODING_IDENTITY) {
+        struct sm_payload *body = sm_http_take_body(x);
+        if (!body)
+            refuse(r, result, SM_E_AGAIN, inflate_text(SM_E_NOMEM));
+        return body;
+    }
+    struct sm_payload *inflated;
+    enum sm_rc rc = sm_inflate(r->inflater, coding, sm_http_body(x), &r->listener->inflate, sm_worker_payloads(r->worker),
+                               &inflated);
+    if (rc != SM_OK) {
+        refuse(r, result, rc == SM_E_NOMEM ? SM_E_AGAIN : rc, inflate_text(rc));
+        return NULL;
+    }
+    return inflated;
+}
+
+void sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding,
+                           const struct sm_codec *codec, struct sm_submit *result)
+{
+    struct sm_payload *payload = take(r, x, coding, result);
+    if (!payload)
+        return;
+    payload->arrived_ns = sm_http_wall_ns(x);
+    sm_worker_submit(r->worker, codec, SM_SOURCE_LIVE, &payload, result);
+}
+
+bool sm_http_ingest_type_is(struct sm_str content_type, const char *type)
+{
+    size_t n = strlen(type);
+    if (content_type.len < n || strncasecmp(content_type.ptr, type, n) != 0)
+        return false;
+    return content_type.len == n || content_type.ptr[n] == ';' || content_type.ptr[n] == ' ';
+}
+
+unsigned sm_http_ingest_retry_after_s(const struct sm_submit *result)
+{
+    int64_t s = (result->retry_after_ns + SM_SEC - 1) / SM_SEC;
+    return (unsigned)SM_MIN(SM_MAX(s, INT64_C(1)), INT64_C(3600));
+}

@@ -1,0 +1,31 @@
+/* What receivers over HTTP share: one server per worker, back-pressure, decompression, submission. */
+#ifndef SM_HTTP_INGEST_H
+#define SM_HTTP_INGEST_H
+
+#include "ingest/receiver.h"
+
+struct sm_receiver {
+    const struct sm_listener *listener;
+    struct sm_worker *worker;
+    struct sm_http_server *server;
+    struct sm_inflater *inflater;
+};
+
+struct sm_receiver *sm_http_ingest_open(const struct sm_listener *listener, struct sm_worker *worker,
+                                        const struct sm_http_handler *handler, uint16_t *port, struct sm_err *err);
+void sm_http_ingest_drain(struct sm_receiver *r);
+void sm_http_ingest_close(struct sm_receiver *r);
+const struct sm_http_counters *sm_http_ingest_counters(const struct sm_receiver *r);
+
+/* Takes the exchange's body, inflates it as `coding` says, and submits it. result->rc: SM_E_UNSUPPORTED for an unknown coding,
+ * SM_E_LIMIT for a body that inflates beyond the limits, otherwise as sm_worker_submit. `result` is always filled. */
+void sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding,
+                           const struct sm_codec *codec, struct sm_submit *result);
+
+/* True when the media type of a Content-Type value (parameters aside, any case) is `type`. */
+bool sm_http_ingest_type_is(struct sm_str content_type, const char *type);
+
+/* The Retry-After value for a result, in whole seconds, at least 1. */
+unsigned sm_http_ingest_retry_after_s(const struct sm_submit *result);
+
+#endif

@@ -1,0 +1,163 @@
+/* OTLP over gRPC (TraceService/Export) and HTTP (POST /v1/traces), protobuf and JSON. Both on any port.
+ * Spec: opentelemetry-proto docs/specification.md. */
+#include "base/net/grpc.h"
+#include "ingest/http_ingest.h"
+#include "ingest/rpc_status.h"
+
+enum form { FORM_NONE, FORM_PROTO, FORM_JSON };
+
+static enum form form_of(const struct sm_http_exchange *x)
+{
+    struct sm_str type = x->known[SM_HTTP_CONTENT_TYPE];
+    if (sm_http_ingest_type_is(type, "application/x-protobuf"))
+        return FORM_PROTO;
+    return sm_http_ingest_type_is(type, "application/json") ? FORM_JSON : FORM_NONE;
+}
+
+/* An error over HTTP: google.rpc.Status in the request's encoding. */
+static void fail_http(struct sm_http_exchange *x, uint16_t status, enum sm_grpc_status code, const char *text,
+                      unsigned retry_after_s)
+{
+    char body[SM_RPC_STATUS_SIZE_MAX];
+    bool json = form_of(x) == FORM_JSON;
+    size_t size = json ? sm_rpc_status_json(body, code, text)
+                       : sm_rpc_status_proto((uint8_t *)body, code, text, (int64_t)retry_after_s * SM_SEC);
+    char seconds[16];
+    int n = snprintf(seconds, sizeof seconds, "%u", retry_after_s);
+    struct sm_http_header retry = {SM_STR("retry-after"), sm_str(seconds, (size_t)n)};
+    struct sm_http_response response = {
+        .status = status,
+        .content_type = json ? SM_STR("application/json") : SM_STR("application/x-protobuf"),
+        .headers = &retry,
+        .headers_n = retry_after_s ? 1 : 0,
+        .body = sm_str(body, size),
+    };
+    sm_http_respond(x, &response);
+}
+
+static void reply_http(struct sm_http_exchange *x, const struct sm_submit *r)
+{
+    switch (r->rc) {
+    case SM_OK:
+        break;
+    case SM_E_AGAIN:
+        fail_http(x, 429, SM_GRPC_UNAVAILABLE, r->text, sm_http_ingest_retry_after_s(r));
+        return;
+    case SM_E_LIMIT:
+        fail_http(x, 413, SM_GRPC_RESOURCE_EXHAUSTED, r->text, 0);
+        return;
+    case SM_E_UNSUPPORTED:
+        fail_http(x, 415, SM_GRPC_INVALID_ARGUMENT, r->text, 0);
+        return;
+    default:
+        fail_http(x, 400, SM_GRPC_INVALID_ARGUMENT, r->text, 0);
+        return;
+    }
+    char body[SM_RPC_STATUS_SIZE_MAX];
+    if (form_of(x) == FORM_JSON)
+        sm_http_reply(x, 200, "application/json", sm_str(body, sm_rpc_export_json(body, r->rejected, r->text)));
+    else
+        sm_http_reply(x, 200, "application/x-protobuf",
+                      sm_str(body, sm_rpc_export_proto((uint8_t *)body, r->rejected, r->text)));
+}
+
+static void fail_grpc(struct sm_http_exchange *x, enum sm_grpc_status status, const char *text, int64_t retry_after_ns)
+{
+    uint8_t details[SM_RPC_STATUS_SIZE_MAX];
+    size_t size = retry_after_ns ? sm_rpc_status_proto(details, status, text, retry_after_ns) : 0;
+    sm_grpc_reply(x, status, sm_str_c(text), sm_str(details, size), SM_STR(""));
+}
+
+static void reply_grpc(struct sm_http_exchange *x, const struct sm_submit *r)
+{
+    uint8_t message[SM_RPC_STATUS_SIZE_MAX];
+    switch (r->rc) {
+    case SM_OK:
+        sm_grpc_reply(x, SM_GRPC_OK, SM_STR(""), SM_STR(""),
+                      sm_str(message, sm_rpc_export_proto(message, r->rejected, r->text)));
+        return;
+    case SM_E_AGAIN:
+        fail_grpc(x, SM_GRPC_UNAVAILABLE, r->text, r->retry_after_ns);
+        return;
+    case SM_E_LIMIT:
+        fail_grpc(x, SM_GRPC_RESOURCE_EXHAUSTED, r->text, 0);
+        return;
+    case SM_E_UNSUPPORTED:
+        fail_grpc(x, SM_GRPC_UNIMPLEMENTED, r->text, 0);
+        return;
+    default:
+        fail_grpc(x, SM_GRPC_INVALID_ARGUMENT, r->text, 0);
+        return;
+    }
+}
+
+static bool path_is(const struct sm_http_exchange *x, const char *path)
+{
+    return sm_str_eq(x->path, sm_str_c(path));
+}
+
+static void overloaded(struct sm_http_exchange *x)
+{
+    struct sm_submit r = {.rc = SM_E_AGAIN, .retry_after_ns = SM_SEC, .text = "overloaded, try again later"};
+    if (x->is_grpc)
+        reply_grpc(x, &r);
+    else
+        reply_http(x, &r);
+}
+
+static bool on_headers(void *ctx, struct sm_http_exchange *x)
+{
+    struct sm_receiver *r = ctx;
+    if (x->is_grpc) {
+        if (!path_is(x, "/opentelemetry.proto.collector.trace.v1.TraceService/Export")) {
+            fail_grpc(x, SM_GRPC_UNIMPLEMENTED, "only traces are accepted here", 0);
+            return false;
+        }
+    } else if (!path_is(x, "/v1/traces")) {
+        sm_http_reply(x, 404, "text/plain", SM_STR("404 not found: traces go to /v1/traces\n"));
+        return false;
+    } else if (!sm_str_eq(x->method, SM_STR("POST"))) {
+        sm_http_reply(x, 405, "text/plain", SM_STR("405 method not allowed, supported: [POST]\n"));
+        return false;
+    } else if (form_of(x) == FORM_NONE) {
+        sm_http_reply(x, 415, "text/plain",
+                      SM_STR("415 unsupported media type, supported: [application/json, application/x-protobuf]\n"));
+        return false;
+    }
+    if (sm_worker_overloaded(r->worker)) {
+        sm_worker_count_overload(r->worker);
+        overloaded(x);
+        return false;
+    }
+    return true;
+}
+
+static void on_request(void *ctx, struct sm_http_exchange *x)
+{
+    struct sm_receiver *r = ctx;
+    struct sm_submit result;
+    if (x->is_grpc) {
+        struct sm_str coding = x->grpc_compressed ? x->known[SM_HTTP_GRPC_ENCODING] : SM_STR("");
+        sm_http_ingest_submit(r, x, coding, &sm_codec_otlp_proto, &result);
+        reply_grpc(x, &result);
+        return;
+    }
+    const struct sm_codec *codec = form_of(x) == FORM_JSON ? &sm_codec_otlp_json : &sm_codec_otlp_proto;
+    sm_http_ingest_submit(r, x, x->known[SM_HTTP_CONTENT_ENCODING], codec, &result);
+    reply_http(x, &result);
+}
+
+static struct sm_receiver *open(const struct sm_listener *listener, struct sm_worker *worker, uint16_t *port,
+                                struct sm_err *err)
+{
+    static const struct sm_http_handler handler = {.on_headers = on_headers, .on_request = on_request};
+    return sm_http_ingest_open(listener, worker, &handler, port, err);
+}
+
+const struct sm_receiver_ops sm_receiver_otlp = {
+    .name = "otlp",
+    .open = open,
+    .drain = sm_http_ingest_drain,
+    .close = sm_http_ingest_close,
+    .counters = sm_http_ingest_counters,
+};

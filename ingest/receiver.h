@@ -1,0 +1,44 @@
+/* Receivers: transports that collect payloads and submit them to the worker on whose loop they live. One instance per worker;
+ * instances of one listener share its port (SO_REUSEPORT).
+ *
+ * A receiver decides nothing about spans: it checks what its protocol demands, picks a codec, submits, and turns the result
+ * into a reply in the protocol's own form. */
+#ifndef SM_RECEIVER_H
+#define SM_RECEIVER_H
+
+#include "base/base.h"
+#include "base/net/http.h"
+#include "base/net/inflate.h"
+#include "pipeline/worker.h"
+
+#include <stdatomic.h>
+
+/* What one listener shares over its instances. */
+struct sm_listener {
+    const char *address;                    /* "127.0.0.1:4318" */
+    struct sm_http_limits http;
+    struct sm_inflate_limits inflate;
+    /* Requests that are not for the receiver (Zipkin's query API lives on the collector's port). NULL: 404. */
+    const struct sm_http_handler *fallback;
+    void *fallback_ctx;
+};
+
+struct sm_receiver;
+
+struct sm_receiver_ops {
+    const char *name; /* "otlp", "zipkin" */
+    /* Opens an instance on a worker's loop, before the worker's thread starts. *port is what was bound (port 0 asks the kernel
+     * for one; further instances must be given that number in the address). */
+    struct sm_receiver *(*open)(const struct sm_listener *listener, struct sm_worker *worker, uint16_t *port,
+                                struct sm_err *err);
+    /* The worker's thread: no new connections or requests; what is in flight is finished. */
+    void (*drain)(struct sm_receiver *r);
+    /* The worker's thread, or any when its loop does not run. */
+    void (*close)(struct sm_receiver *r);
+    const struct sm_http_counters *(*counters)(const struct sm_receiver *r);
+};
+
+extern const struct sm_receiver_ops sm_receiver_otlp;   /* gRPC and HTTP, protobuf and JSON, on one port */
+extern const struct sm_receiver_ops sm_receiver_zipkin; /* HTTP /api/v2/spans; everything else to the fallback */
+
+#endif
