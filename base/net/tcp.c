@@ -162,7 +162,7 @@ static enum sm_rc split_address(const char *address, char *host, size_t host_siz
 static enum sm_rc resolve(const char *address, struct addrinfo **found, struct sm_err *err)
 {
     char host[256];
-    const char *port;
+    const char *port = NULL;
     enum sm_rc rc = split_address(address, host, sizeof host, &port, err);
     if (rc != SM_OK)
         return rc;
