@@ -16,8 +16,8 @@
  * the time. For tests, scenarios and simulation.
  *
  * Ordered (replay). Offered traces are held back until sm_fanout_release, which sorts them by (deadline, trace id) across
- * all shards; nothing is dropped for want of room and batches close only when they are full. What sinks see then depends
- * neither on the number of shards nor on speed.
+ * all shards; nothing is dropped for want of room (it is waited for) and batches close only when they are full. What sinks
+ * see then depends neither on the number of shards nor on speed. Shares are raised to hold a few batches at least.
  *
  * Accounting, in spans and per sink: kept = delivered + filtered + rejected + dropped{reason} + queued at any quiet moment. */
 #ifndef SM_FANOUT_H
@@ -56,7 +56,7 @@ struct sm_fanout_config {
     enum sm_fanout_placement placement;
     bool ordered;
     uint64_t queue_bytes_max; /* of all sinks together: a quarter of the memory budget */
-    uint32_t ring_capacity;   /* traces between one shard and one sink; 0: 8,192 */
+    uint32_t ring_capacity;   /* traces between one shard and one sink; 0: 16,384 */
     uint64_t seed;            /* of the retry jitter */
     const struct sm_names *names;
     const struct sm_scopes *scopes;

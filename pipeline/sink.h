@@ -29,9 +29,10 @@ struct sm_sink_batch {
     uint64_t bytes;    /* canonical bytes */
     uint64_t sequence; /* the same for every attempt of one batch: identical retries can be recognised */
     /* The sink's own, zero at the first attempt and kept from one attempt to the next. A sink that writes a batch in parts
-     * notes here how far it came, so that a retry does not write the first parts twice. */
-    uint64_t spans_done;
-    uint64_t spans_rejected;
+     * notes here how far it came, so that a retry does not write the first parts twice and a batch that is given up in the
+     * middle is counted right. */
+    uint64_t spans_done;     /* dealt with: written or refused */
+    uint64_t spans_rejected; /* refused ones among them */
     /* Set by whoever offers the batch; use sm_sink_done. */
     void (*done)(struct sm_sink_batch *batch, enum sm_sink_result result, uint64_t rejected_spans,
                  int64_t retry_after_ns, const char *why);
@@ -65,13 +66,13 @@ struct sm_sink_ops {
     uint32_t in_flight_max;   /* batches that may be written at the same time */
     enum sm_rc (*open)(void *sink, const struct sm_sink_env *env, struct sm_err *err);
     void (*write)(void *sink, struct sm_sink_batch *batch);
-    /* Makes what was written durable where that means something; called when nothing is queued any more, now and then while
-     * something always is, and before close. May be NULL. */
+    /* Makes what was written durable where that means something; called within a second after a write and before close.
+     * Other batches may be in flight. May be NULL. */
     void (*flush)(void *sink);
     /* Ends every write in flight: calls sm_sink_done for each before it returns. Called when shutting down took too long.
      * May be NULL when write always finishes at once. */
     void (*cancel)(void *sink);
-    void (*close)(void *sink); /* after the last done; frees the sink. Also called when open failed */
+    void (*close)(void *sink); /* after the last done; frees the sink. Also called when open failed or was never called */
 };
 
 #endif

@@ -8,7 +8,10 @@
  * Back-off: the first delay is initial_ns, each further one 1.5 times the last up to max_ns, each spread evenly by +-50 %.
  * What the other side asks for (Retry-After, RetryInfo) replaces the computed delay, lengthened by up to 10 % so that many
  * clients do not come back in one moment, and holds for the whole sink. A batch is given up when its next attempt would
- * start later than give_up_ns after its first. */
+ * start later than give_up_ns after its first.
+ *
+ * A sink that wrote something is flushed within a second. A queue that does not linger (ordered use) flushes only at the
+ * end, so that nothing depends on speed. */
 #ifndef SM_SINK_QUEUE_H
 #define SM_SINK_QUEUE_H
 
