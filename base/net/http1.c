@@ -167,7 +167,8 @@ void sm_http1_init(struct sm_conn *conn)
 
 static char *put_str(char *to, struct sm_str s)
 {
-    memcpy(to, s.ptr, s.len);
+    if (s.len)
+        memcpy(to, s.ptr, s.len);
     return to + s.len;
 }
 

@@ -34,7 +34,7 @@ void sm_inflater_free(struct sm_inflater *inflater);
 
 /* Inflates `in` into a new payload of `pool` (owner thread of the pool), which the caller owns. Several gzip members or zstd
  * frames in a row are one body. IDENTITY copies. Empty input gives an empty payload for every coding.
- * SM_E_INVALID: not what the coding says. SM_E_TRUNCATED: ended early. SM_E_LIMIT: a limit. SM_E_UNSUPPORTED: unknown coding.
+ * SM_E_INVALID: not what the coding says, or ended early (SM_E_TRUNCATED for zstd). SM_E_LIMIT: a limit. SM_E_UNSUPPORTED: unknown coding.
  * SM_E_NOMEM: no memory. *out is only set on SM_OK. limits NULL: the defaults. */
 enum sm_rc sm_inflate(struct sm_inflater *inflater, enum sm_coding coding, struct sm_str in,
                       const struct sm_inflate_limits *limits, struct sm_payload_pool *pool,
