@@ -1,0 +1,60 @@
+/* spanmill help */
+#include "app/command.h"
+#include "app/config_help.h"
+
+enum { OPTION_MARKDOWN };
+
+static enum sm_exit help_config(const struct sm_args *args, const char *topic, bool markdown)
+{
+    struct sm_buf text = {0};
+    bool found = true;
+    if (markdown)
+        sm_config_help_markdown(&text);
+    else
+        found = sm_config_help_text(topic ? topic : "", &text);
+    fwrite(text.data, 1, text.size, stdout);
+    sm_buf_fini(&text);
+    return found ? SM_EXIT_OK : sm_args_usage(args, "there is no configuration key \"%s\"", topic);
+}
+
+static enum sm_exit help_on(const struct sm_args *args, const char *name, const char *topic, bool markdown)
+{
+    if (strcmp(name, "config") == 0)
+        return help_config(args, topic, markdown);
+    const struct sm_command *command = sm_command_find(name);
+    if (!command)
+        return sm_command_unknown(name);
+    sm_command_print_help(command, stdout);
+    return SM_EXIT_OK;
+}
+
+static enum sm_exit run(struct sm_args *args)
+{
+    const char *operands[2] = {NULL};
+    size_t n = 0;
+    bool markdown = false;
+    int option;
+    while ((option = sm_args_next(args)) != SM_ARGS_END) {
+        if (option == SM_ARGS_ERROR)
+            return SM_EXIT_USAGE;
+        if (option == OPTION_MARKDOWN)
+            markdown = true;
+        else if (n == SM_ARRAY_LEN(operands))
+            return sm_args_usage(args, "too many operands");
+        else
+            operands[n++] = args->value;
+    }
+    if (operands[0])
+        return help_on(args, operands[0], operands[1], markdown);
+    sm_command_print_usage(stdout);
+    return SM_EXIT_OK;
+}
+
+const struct sm_command sm_command_help = {
+    .name = "help",
+    .operands = "[SUBCOMMAND | config [KEY]]",
+    .summary = "show help on a subcommand or on configuration keys",
+    .help = "`spanmill help config` lists every key with type, range, default and meaning; `spanmill help config windows` a part.",
+    .options = {[OPTION_MARKDOWN] = {"markdown", 0, NULL, "with config: write the reference page"}},
+    .run = run,
+};

@@ -1,0 +1,199 @@
+/* Configuration: defaults, then a YAML file, then `--set` assignments; the result is the plain struct sm_config.
+ *
+ *   struct sm_config *c = sm_config_new();
+ *   struct sm_config_report report = {0};
+ *   if (sm_config_load(c, "spanmill.yaml", &report) && sm_config_set(c, "windows.idle=2s", &report) &&
+ *       sm_config_validate(c, &report))
+ *       ... use c ...
+ *   else
+ *       fputs(sm_config_report_text(&report), stderr);
+ *
+ * All keys are in config.def: type, range, default and help. Values may contain ${NAME} and ${NAME:-default}, replaced from
+ * the environment; `$${` stands for a plain `${`. Every problem is reported, not only the first, each as one line
+ * `file:line:column: key: what is wrong`, with the nearest valid name where there is one.
+ *
+ * Cold path, one thread. Strings belong to the struct. */
+#ifndef SM_CONFIG_H
+#define SM_CONFIG_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/net/http.h"
+#include "base/secret.h"
+#include "pipeline/sink_queue.h"
+#include "span/codec/codec.h"
+
+#define SM_CONFIG_FILE_SIZE_MAX (1 << 20)
+
+/* Where something was written. */
+struct sm_config_pos {
+    const char *file; /* as named on the command line; "--set"; NULL for a built-in default */
+    uint32_t line;    /* from 1 */
+    uint32_t column;  /* from 1, in characters */
+};
+
+/* A TraceQL query as text; compiled by whoever uses it. NULL text: none. */
+struct sm_config_query {
+    char *text;
+    struct sm_config_pos pos;     /* of its first byte */
+    struct sm_config_pos *places; /* of every byte of the text; NULL when the text does not stand in the file as it is */
+};
+
+/* A size, or a share of something that is known only at run time. */
+struct sm_config_amount {
+    uint64_t bytes; /* when share is 0 */
+    double share;
+};
+
+struct sm_config_strings {
+    char **items;
+    size_t n;
+};
+
+struct sm_config_header {
+    char *name;
+    struct sm_secret value;
+};
+
+struct sm_config_headers {
+    struct sm_config_header *items;
+    size_t n;
+};
+
+enum sm_config_else { SM_CONFIG_ELSE_DROP, SM_CONFIG_ELSE_NEXT };
+
+struct sm_config_rule {
+    struct sm_config_pos pos;
+    char *name;
+    struct sm_config_query when;
+    bool keep;
+    bool drop;
+    double ratio; /* negative: unset */
+    struct {
+        double spans_per_second; /* negative: unset */
+        double burst;            /* negative: unset */
+    } rate;
+    enum sm_config_else otherwise;
+    bool shadow;
+};
+
+struct sm_config_rules {
+    struct sm_config_rule *items;
+    size_t n;
+};
+
+enum sm_config_sink_type { SM_CONFIG_SINK_OTLP_GRPC, SM_CONFIG_SINK_OTLP_HTTP };
+enum sm_config_compression { SM_CONFIG_COMPRESSION_NONE, SM_CONFIG_COMPRESSION_GZIP };
+
+struct sm_config_sink {
+    struct sm_config_pos pos;
+    char *name;
+    enum sm_config_sink_type type;
+    char *endpoint;
+    struct sm_config_headers headers;
+    enum sm_config_compression compression;
+    int64_t timeout_ns;
+    struct {
+        uint32_t spans_max;
+        uint64_t bytes_max;
+        int64_t linger_ns;
+    } batch;
+    uint32_t in_flight_max;
+    struct sm_sink_retry retry;
+    uint64_t queue_bytes_max; /* 0: unset */
+};
+
+struct sm_config_sinks {
+    struct sm_config_sink *items;
+    size_t n;
+};
+
+struct sm_config {
+    uint32_t workers;
+    struct {
+        char *otlp_grpc, *otlp_http, *zipkin, *query, *metrics; /* NULL: off */
+    } listen;
+    struct {
+        int64_t after_root_ns, idle_ns, max_age_ns;
+        uint32_t max_spans;
+        uint64_t max_bytes;
+    } windows;
+    struct {
+        int64_t grace_ns;
+        uint32_t kept_max, dropped_max;
+    } late;
+    struct {
+        struct sm_config_amount budget;
+        double soft, hard, sinks; /* of the budget */
+    } memory;
+    struct sm_http_limits http;
+    struct sm_codec_limits codec;
+    struct {
+        uint64_t inflated_bytes_max;
+        uint32_t names_max, scopes_max;
+    } limits;
+    struct sm_config_rules rules;
+    struct {
+        struct {
+            bool enabled;
+            uint32_t edges_max;
+        } graph;
+        struct {
+            bool enabled;
+            struct sm_config_strings dimensions;
+            uint32_t series_max;
+        } span_metrics;
+    } analysis;
+    struct {
+        bool enabled;
+        char *path;
+        int64_t retention_ns;
+        struct sm_config_amount size_max;
+        int64_t sync_ns;
+    } store;
+    struct sm_config_sinks sinks;
+    struct {
+        char *base_path;
+    } query;
+    struct {
+        enum sm_log_level level;
+        enum sm_log_format format;
+    } log;
+    struct sm_config_strings sources; /* names that positions point to */
+};
+
+/* Problems, one line each. */
+struct sm_config_report {
+    struct sm_buf text;
+    unsigned count;
+};
+
+#define SM_CONFIG_REPORT_MAX 50 /* further problems are only counted */
+
+void sm_config_report_add(struct sm_config_report *report, const struct sm_config_pos *pos, const char *format, ...)
+    SM_PRINTF(3, 4);
+/* All lines, terminated; valid until the next add or fini. */
+const char *sm_config_report_text(struct sm_config_report *report);
+void sm_config_report_fini(struct sm_config_report *report);
+
+/* The built-in defaults. */
+struct sm_config *sm_config_new(void);
+void sm_config_free(struct sm_config *c);
+
+/* Each returns true when it found nothing wrong; otherwise the report has grown, and keys that were fine are set.
+ * sm_config_load_text takes the content of a file, `name` is for messages. sm_config_set takes "key=value"; items of lists are
+ * addressed by position or name, `sinks[0].endpoint=...`, `sinks[backup].endpoint=...`, and whole lists and maps take YAML,
+ * `rules=[{name: all, ratio: 10%}]`. */
+bool sm_config_load(struct sm_config *c, const char *path, struct sm_config_report *report) SM_MUST_USE;
+bool sm_config_load_text(struct sm_config *c, const char *name, struct sm_str text, struct sm_config_report *report)
+    SM_MUST_USE;
+bool sm_config_set(struct sm_config *c, const char *assignment, struct sm_config_report *report) SM_MUST_USE;
+
+/* What no single key can tell: keys that contradict each other, unique names, one action per rule. */
+bool sm_config_validate(const struct sm_config *c, struct sm_config_report *report) SM_MUST_USE;
+
+/* Position of a byte of the query, exact where the query stands in the file as it is, else that of its start. */
+struct sm_config_pos sm_config_query_pos(const struct sm_config_query *query, size_t offset);
+
+#endif
