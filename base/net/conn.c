@@ -338,7 +338,9 @@ static void start_http1(struct sm_conn *conn)
 
 static void start_http2(struct sm_conn *conn)
 {
-    sm_conn_close(conn);
+    conn->protocol = &sm_http2_protocol;
+    sm_http_count(&conn->server->counters.connections_http2, 1);
+    sm_http2_init(conn);
 }
 
 /* Compares the first bytes with the HTTP/2 preface. Bytes that matched need not be kept: they are known. */
@@ -356,7 +358,7 @@ static void detect_protocol(struct sm_conn *conn, uint8_t *at, size_t n)
     }
     uint8_t replay[sizeof http2_preface];
     memcpy(replay, http2_preface, conn->preface_n);
-    size_t from_input = 0;
+    size_t from_input = conn->protocol == &sm_http2_protocol ? compared : 0;
     if (conn->preface_n && !conn->is_closing)
         conn->protocol->input(conn, replay, conn->preface_n);
     if (n > from_input && !conn->is_closing)

@@ -191,6 +191,7 @@ void sm_http_server_unref(struct sm_http_server *server)
         server->idle_exchanges = x->next;
         sm_exchange_destroy(x);
     }
+    sm_http2_free_shared(server);
     free(server->listeners);
     free(server);
 }

@@ -38,7 +38,8 @@ struct sm_exchange {
     bool keep_alive;
     bool is_head;
     bool is_aborted;        /* on_abort has been called */
-    uint64_t deadline_ms;   /* HTTP/2: the body must be complete by then; 0: none */
+    uint64_t deadline_ms;   /* HTTP/2: headers or body must be complete by then; 0: none */
+    _Atomic uint64_t *deadline_counter;
     /* Header store: the target first, then names and values; pub.headers point into it. */
     char *text;
     uint32_t text_len, text_capacity;
@@ -57,6 +58,8 @@ struct sm_exchange {
     int32_t stream_id;
     uint32_t unconsumed;  /* received while paused: window that is still owed to the peer */
     bool request_ended;   /* END_STREAM seen */
+    bool headers_too_large;
+    bool response_is_grpc;
     struct sm_http_response response; /* deferred, or being sent by HTTP/2 */
     char *response_copy;
     size_t response_sent;
@@ -110,13 +113,15 @@ struct sm_bucket {
     uint64_t filled_ms;
 };
 
+enum sm_http2_drain { SM_HTTP2_SERVING, SM_HTTP2_NOTICE_SENT, SM_HTTP2_GOING_AWAY };
+
 struct sm_http2 {
     nghttp2_session *session;
     struct sm_bucket resets, controls;
     uint32_t streams_n;
     uint32_t unconsumed; /* connection window owed for streams that are gone */
-    bool goaway_sent;
-    bool failed;
+    bool owes_window;    /* something was left unconsumed while the server was paused */
+    enum sm_http2_drain drain;
 };
 
 struct sm_conn {
@@ -216,6 +221,7 @@ void sm_conn_resume(struct sm_conn *conn);
 /* http1.c, http2.c */
 void sm_http1_init(struct sm_conn *conn);
 void sm_http2_init(struct sm_conn *conn);
+void sm_http2_free_shared(struct sm_http_server *server);
 
 /* exchange.c */
 struct sm_exchange *sm_exchange_new(struct sm_conn *conn);

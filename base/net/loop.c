@@ -1,6 +1,8 @@
 /* The event loop over libuv: mailbox, sleep announcement, turn hook, timers, cached wall clock. */
 #include "base/net/loop.h"
 
+#include "base/wake.h"
+
 #include <stdlib.h>
 #include <time.h>
 #include <uv.h>
@@ -10,7 +12,7 @@ struct sm_loop {
     uv_prepare_t before_poll;
     uv_check_t after_poll;
     uv_idle_t busy; /* active only while there is work left: keeps the poll from blocking */
-    uv_async_t doorbell;
+    uv_poll_t doorbell;
     struct sm_loop_clock clock;
     int64_t wall_ns;
     bool wall_is_fresh;
@@ -18,8 +20,8 @@ struct sm_loop {
     void *hook_arg;
     struct sm_loop_timer *timers;
     atomic_bool stop_wanted;
-    _Atomic(struct sm_loop_message *) mailbox SM_ALIGNED_LINE; /* newest first */
-    atomic_bool asleep;
+    struct sm_mpsc mailbox;
+    struct sm_wake wake;
 };
 
 struct sm_loop_timer {
@@ -43,30 +45,14 @@ static int64_t system_wall_ns(void *ctx SM_UNUSED)
     return now.tv_sec * SM_SEC + now.tv_nsec;
 }
 
-/* Takes everything at once and restores the order of posting. */
-static struct sm_loop_message *mailbox_take(struct sm_loop *loop)
-{
-    if (!atomic_load_explicit(&loop->mailbox, memory_order_relaxed))
-        return NULL;
-    struct sm_loop_message *newest = atomic_exchange_explicit(&loop->mailbox, NULL, memory_order_acquire);
-    struct sm_loop_message *oldest = NULL;
-    while (newest) {
-        struct sm_loop_message *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    return oldest;
-}
-
 static bool mailbox_deliver(struct sm_loop *loop)
 {
-    struct sm_loop_message *message = mailbox_take(loop);
-    bool any = message != NULL;
-    while (message) {
-        struct sm_loop_message *next = message->next;
+    struct sm_mpsc_node *node = sm_mpsc_reverse(sm_mpsc_take(&loop->mailbox));
+    bool any = node != NULL;
+    while (node) {
+        struct sm_loop_message *message = SM_CONTAINER_OF(node, struct sm_loop_message, node);
+        node = node->next;
         message->fn(message);
-        message = next;
     }
     return any;
 }
@@ -82,22 +68,26 @@ static void on_busy(uv_idle_t *handle SM_UNUSED)
 {
 }
 
-/* Decides whether the coming poll may block. Work that arrives after `asleep` is set rings the doorbell; work that arrived
- * before is found by the second look. The two sides therefore never miss each other. */
+static bool stop_is_wanted(const struct sm_loop *loop)
+{
+    return atomic_load_explicit(&loop->stop_wanted, memory_order_acquire);
+}
+
+/* Decides whether the coming poll may block: only when a second look, after announcing the sleep, finds nothing either
+ * (base/wake.h says why nothing is missed). */
 static void on_before_poll(uv_prepare_t *handle)
 {
     struct sm_loop *loop = handle->data;
     loop->wall_is_fresh = false;
     bool busy = take_turn(loop);
     if (!busy) {
-        atomic_store_explicit(&loop->asleep, true, memory_order_seq_cst);
-        atomic_thread_fence(memory_order_seq_cst);
+        sm_wake_prepare(&loop->wake);
         busy = take_turn(loop);
         if (busy)
-            atomic_store_explicit(&loop->asleep, false, memory_order_relaxed);
+            sm_wake_cancel(&loop->wake);
     }
-    if (atomic_load_explicit(&loop->stop_wanted, memory_order_acquire))
-        uv_stop(&loop->uv);
+    if (stop_is_wanted(loop))
+        uv_stop(&loop->uv); /* the poll of this turn does not block any more */
     if (busy)
         uv_idle_start(&loop->busy, on_busy);
     else
@@ -108,26 +98,31 @@ static void on_before_poll(uv_prepare_t *handle)
 static void on_after_poll(uv_check_t *handle)
 {
     struct sm_loop *loop = handle->data;
-    atomic_store_explicit(&loop->asleep, false, memory_order_relaxed);
+    sm_wake_cancel(&loop->wake);
     take_turn(loop);
 }
 
-static void on_doorbell(uv_async_t *handle)
+static void on_doorbell(uv_poll_t *handle, int status SM_UNUSED, int events SM_UNUSED)
 {
     struct sm_loop *loop = handle->data;
-    if (atomic_load_explicit(&loop->stop_wanted, memory_order_acquire))
-        uv_stop(&loop->uv);
+    sm_wake_acknowledge(&loop->wake);
 }
 
 static enum sm_rc start_handles(struct sm_loop *loop, struct sm_err *err)
 {
-    int rc = uv_async_init(&loop->uv, &loop->doorbell, on_doorbell);
-    if (rc)
-        return sm_err_set(err, SM_E_IO, "event loop: %s", uv_strerror(rc));
+    enum sm_rc rc = sm_wake_init(&loop->wake, err);
+    if (rc != SM_OK)
+        return rc;
+    int failed = uv_poll_init(&loop->uv, &loop->doorbell, loop->wake.fd);
+    if (failed) {
+        sm_wake_fini(&loop->wake);
+        return sm_err_set(err, SM_E_IO, "event loop: %s", uv_strerror(failed));
+    }
     uv_prepare_init(&loop->uv, &loop->before_poll);
     uv_check_init(&loop->uv, &loop->after_poll);
     uv_idle_init(&loop->uv, &loop->busy);
     loop->doorbell.data = loop->before_poll.data = loop->after_poll.data = loop;
+    uv_poll_start(&loop->doorbell, UV_READABLE, on_doorbell);
     uv_prepare_start(&loop->before_poll, on_before_poll);
     uv_check_start(&loop->after_poll, on_after_poll);
     return SM_OK;
@@ -139,9 +134,9 @@ struct sm_loop *sm_loop_new(const struct sm_loop_clock *clock, struct sm_err *er
     SM_ASSERT(loop);
     memset(loop, 0, sizeof *loop);
     loop->clock = clock ? *clock : (struct sm_loop_clock){.wall_ns = system_wall_ns};
-    int rc = uv_loop_init(&loop->uv);
-    if (rc) {
-        (void)sm_err_set(err, SM_E_IO, "event loop: %s", uv_strerror(rc));
+    int failed = uv_loop_init(&loop->uv);
+    if (failed) {
+        (void)sm_err_set(err, SM_E_IO, "event loop: %s", uv_strerror(failed));
         free(loop);
         return NULL;
     }
@@ -155,7 +150,7 @@ struct sm_loop *sm_loop_new(const struct sm_loop_clock *clock, struct sm_err *er
 
 void sm_loop_run(struct sm_loop *loop)
 {
-    if (!atomic_load_explicit(&loop->stop_wanted, memory_order_acquire))
+    if (!stop_is_wanted(loop))
         uv_run(&loop->uv, UV_RUN_DEFAULT);
     atomic_store_explicit(&loop->stop_wanted, false, memory_order_relaxed);
 }
@@ -163,13 +158,12 @@ void sm_loop_run(struct sm_loop *loop)
 void sm_loop_poll(struct sm_loop *loop)
 {
     uv_run(&loop->uv, UV_RUN_NOWAIT);
-    atomic_store_explicit(&loop->asleep, false, memory_order_relaxed);
 }
 
 void sm_loop_stop(struct sm_loop *loop)
 {
     atomic_store_explicit(&loop->stop_wanted, true, memory_order_release);
-    uv_async_send(&loop->doorbell);
+    sm_wake_notify(&loop->wake);
 }
 
 void sm_loop_free(struct sm_loop *loop)
@@ -187,6 +181,7 @@ void sm_loop_free(struct sm_loop *loop)
         ;
     mailbox_deliver(loop);
     SM_ASSERT(uv_loop_close(&loop->uv) == 0);
+    sm_wake_fini(&loop->wake);
     free(loop);
 }
 
@@ -206,20 +201,13 @@ uint64_t sm_loop_now_ms(const struct sm_loop *loop)
 
 void sm_loop_wake(struct sm_loop *loop)
 {
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&loop->asleep, memory_order_relaxed) &&
-        atomic_exchange_explicit(&loop->asleep, false, memory_order_acq_rel))
-        uv_async_send(&loop->doorbell);
+    sm_wake_notify(&loop->wake);
 }
 
 void sm_loop_post_message(struct sm_loop *loop, struct sm_loop_message *message)
 {
-    struct sm_loop_message *head = atomic_load_explicit(&loop->mailbox, memory_order_relaxed);
-    do {
-        message->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&loop->mailbox, &head, message, memory_order_release,
-                                                    memory_order_relaxed));
-    sm_loop_wake(loop);
+    sm_mpsc_push(&loop->mailbox, &message->node);
+    sm_wake_notify(&loop->wake);
 }
 
 static void run_posted_call(struct sm_loop_message *message)

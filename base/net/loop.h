@@ -3,17 +3,15 @@
  * A loop belongs to the thread that calls sm_loop_run (before the first run: to whoever sets it up). Every function here is
  * for that thread, except the four marked "any thread".
  *
- * Sleeping. The loop announces that it is about to block; only then does a post from another thread cost a system call, and
- * only the first one does. A busy loop is reached by a plain atomic push. The same rule serves rings that the owner reads in
- * its hook: the producer publishes to the ring, then calls sm_loop_wake, which costs a load when the loop is awake.
+ * Sleeping. The loop announces that it is about to block (base/wake.h); only then does a post from another thread cost a
+ * system call, and only the first one does. The same rule serves rings that the owner reads in its hook: the producer
+ * publishes to the ring, then calls sm_loop_wake.
  *
  * Time is read at most once per turn of the loop (sm_loop_wall_ns); the clock can be replaced in tests. */
 #ifndef SM_NET_LOOP_H
 #define SM_NET_LOOP_H
 
-#include "base/base.h"
-
-#include <stdatomic.h>
+#include "base/mpsc.h"
 
 struct sm_loop;
 struct sm_loop_timer;
@@ -29,7 +27,7 @@ struct sm_loop_clock {
  * free or re-post it. A node may be in one mailbox at a time. */
 struct sm_loop_message {
     void (*fn)(struct sm_loop_message *message);
-    struct sm_loop_message *next;
+    struct sm_mpsc_node node;
 };
 
 /* clock NULL: the system's wall clock. Returns NULL and fills *err when the kernel refuses (descriptors). */
