@@ -57,6 +57,7 @@ static inline bool sm_pb_next(const uint8_t **p, const uint8_t *end, struct sm_p
     f->wire = (enum sm_pb_wire)(tag & 7);
     f->bytes = NULL;
     f->size = 0;
+    f->value = 0;
     switch (f->wire) {
     case SM_PB_VARINT:
         q = sm_pb_varint(q, end, &f->value);
