@@ -9,8 +9,8 @@ enum {
     PAGES_PER_BLOCK = BLOCK_BYTES / PAGE_BYTES,
     /* Partial pages are kept in lists by how full they are, so that the fullest is used first. */
     FULLNESS = 8,
-    CLASSES_MAX = 64,
-    SMALL_MAX = 4096, /* eight classes per doubling up to here, four beyond */
+    CLASSES_MAX = 128,
+    SMALL_MAX = 4096, /* sixteen classes per doubling up to here, eight beyond */
 };
 
 struct free_chunk {
@@ -81,11 +81,11 @@ struct sm_slab *sm_slab_new(void)
     for (uint32_t size = 64; size < 256; size += 16)
         add_class(slab, size);
     for (uint32_t base = 256; base < SMALL_MAX; base *= 2) {
-        for (uint32_t size = base; size < base * 2; size += base / 8)
+        for (uint32_t size = base; size < base * 2; size += base / 16)
             add_class(slab, size);
     }
     for (uint32_t base = SMALL_MAX; base < 16384; base *= 2) {
-        for (uint32_t size = base; size < base * 2; size += base / 4)
+        for (uint32_t size = base; size < base * 2; size += base / 8)
             add_class(slab, size);
     }
     add_class(slab, 16384);

@@ -13,7 +13,7 @@
 enum {
     GROUP = 128,            /* spans whose traces are looked up together, so that cache misses overlap */
     AHEAD = 8,              /* how many spans ahead the write positions are prefetched */
-    CHUNK_GROWTH = 8,       /* a new data chunk is at least 1/8 of what the trace holds */
+    CHUNK_GROWTH = 16,      /* a new chunk is at least 1/16 of what the trace holds */
     CHUNK_BYTES_MAX = 16384 - sizeof(struct sm_chunk),
     HEAVY_BYTES = 256 << 10, /* traces above this may be decided early before older ones */
     HEAVY_MAX = 64,
@@ -178,7 +178,7 @@ static void heavy_note(struct sm_shard *s, struct sm_trace *t)
 
 static bool add_head_chunk(struct sm_shard *s, struct sm_trace *t)
 {
-    size_t size = SM_MAX((size_t)t->group_heads, SM_MIN((size_t)t->heads_size / 4, (size_t)4096));
+    size_t size = SM_MAX((size_t)t->group_heads, SM_MIN((size_t)t->heads_size / CHUNK_GROWTH, (size_t)4096));
     struct sm_chunk *chunk = chunk_new(s, t, size);
     if (!chunk)
         return false;
