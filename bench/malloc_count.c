@@ -90,6 +90,7 @@ static void count(size_t size)
     if (my_cell == 0) {
         uint32_t mine = atomic_fetch_add(&threads, 1) + 1;
         my_cell = SM_MIN(mine, (uint32_t)BENCH_MALLOC_COUNT_THREADS);
+        cells[my_cell - 1].thread = (uint64_t)gettid();
     }
     struct bench_malloc_cell *c = &cells[my_cell - 1];
     atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);

@@ -15,10 +15,17 @@ enum { BENCH_MALLOC_COUNT_THREADS = 64 };
 struct bench_malloc_cell {
     _Atomic uint64_t calls;
     _Atomic uint64_t bytes;
-    uint64_t unused[6];
+    _Atomic uint64_t thread; /* its kernel id; 0: cell unused */
+    uint64_t unused[5];
 };
 
-/* Calls so far, all threads; 0 when there is no file. */
-uint64_t bench_malloc_count_read(const char *path);
+/* Calls so far. */
+struct bench_malloc_calls {
+    uint64_t all;
+    uint64_t workers; /* in threads named "worker...": the data path */
+};
+
+/* Reads the file of process `pid`; zeroes when there is none. */
+struct bench_malloc_calls bench_malloc_count_read(const char *path, int pid);
 
 #endif

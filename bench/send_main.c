@@ -387,7 +387,7 @@ static void send_all(struct run *r)
 /* ---- report ---- */
 
 struct report {
-    double seconds, spans, cpu_us, user_us, system_us, own_us, allocations;
+    double seconds, spans, cpu_us, user_us, system_us, own_us, allocations, worker_allocations;
 };
 
 static double seconds_of(struct timeval t)
@@ -415,6 +415,7 @@ static struct report make_report(const struct run *r)
         .system_us = cpu_us * (1 - user_share),
         .own_us = (own_seconds(&r->end) - own_seconds(&r->warm)) * 1e6 / per,
         .allocations = (double)(b->allocations - a->allocations) / per,
+        .worker_allocations = (double)(b->worker_allocations - a->worker_allocations) / per,
     };
 }
 
@@ -445,10 +446,11 @@ static void print_json(const struct run *r)
     printf("}");
     if (r->o.watch)
         printf(",\"cpu_us_per_span\":%.4f,\"user_us_per_span\":%.4f,\"system_us_per_span\":%.4f,\"cpu_share\":%.3f,"
-               "\"rss_bytes_warm\":%llu,\"rss_bytes_end\":%llu,\"rss_bytes_peak\":%llu,\"allocations_per_span\":%.5f",
+               "\"rss_bytes_warm\":%llu,\"rss_bytes_end\":%llu,\"rss_bytes_peak\":%llu,\"allocations_per_span\":%.6f,"
+               "\"worker_allocations_per_span\":%.6f",
                p.cpu_us, p.user_us, p.system_us, p.cpu_us * p.spans / 1e6 / p.seconds,
                (unsigned long long)r->warm.watched.rss_bytes, (unsigned long long)r->end.watched.rss_bytes,
-               (unsigned long long)r->end.watched.rss_peak_bytes, p.allocations);
+               (unsigned long long)r->end.watched.rss_peak_bytes, p.allocations, p.worker_allocations);
     printf(",\"failure\":\"%s\"}\n", r->failure ? r->failure : "");
 }
 

@@ -62,7 +62,10 @@ bool bench_watch_read(int pid, const char *allocations_file, struct bench_watch 
         return false;
     w->cpu_ns = clock_ns(clock);
     read_memory(pid, w);
-    if (allocations_file)
-        w->allocations = bench_malloc_count_read(allocations_file);
+    if (allocations_file) {
+        struct bench_malloc_calls calls = bench_malloc_count_read(allocations_file, pid);
+        w->allocations = calls.all;
+        w->worker_allocations = calls.workers;
+    }
     return true;
 }

@@ -11,7 +11,8 @@ struct bench_watch {
     int64_t system_ns;
     uint64_t rss_bytes;
     uint64_t rss_peak_bytes;
-    uint64_t allocations; /* calls of malloc and kin, when bench_malloc_count.so counts them */
+    uint64_t allocations;        /* calls of malloc and kin, when bench_malloc_count.so counts them */
+    uint64_t worker_allocations; /* those of threads named "worker..." */
 };
 
 /* allocations_file may be NULL. False: no such process. */

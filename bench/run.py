@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""Measures spanmill and prints the figures beside what they must and should be. README.md says what each one means."""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import harness as h
+
+# Spans per second on a core that a format may reach: sets how many spans fill more than one window.
+FULL_RATE = {"otlp-http": 1_300_000, "otlp-http-gzip": 500_000, "otlp-grpc": 1_100_000, "zipkin-json": 600_000}
+WIRE_BYTES_PER_SPAN = 468
+PACED_RATE = 30_000
+MAP_RATE = 400_000  # of the runs with 10,000 to 10 million open spans
+OPEN_SPANS = (10_000, 100_000, 1_000_000, 10_000_000)
+
+
+class Table:
+    """Figures as they come: (name, value, unit, must, aim, note)."""
+
+    def __init__(self):
+        self.rows = []
+
+    def heading(self):
+        print(f"{'figure':<46} {'value':>12} {'unit':<10} {'must':>9} {'aim':>9}  {'':<5} note", flush=True)
+
+    def add(self, name, value, unit, must=None, aim=None, note="", more_is_better=False):
+        def reached(limit):
+            return limit is not None and (value >= limit if more_is_better else value <= limit)
+
+        verdict = "" if must is None else "aim" if reached(aim) else "must" if reached(must) else "MISS"
+        self.rows.append(
+            {"name": name, "value": value, "unit": unit, "must": must, "aim": aim, "verdict": verdict, "note": note}
+        )
+        print(
+            f"{name:<46} {number(value):>12} {unit:<10} {number(must):>9} {number(aim):>9}  {verdict:<5} {note}", flush=True
+        )
+
+
+def number(value):
+    if value is None:
+        return ""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+CPU_LIMITS = {
+    "otlp-http": (1.2, 0.85),
+    "otlp-http-gzip": (2.6, 2.0),
+    "otlp-grpc": (1.4, 1.0),
+    "zipkin-json": (3.0, 1.8),
+}
+
+
+def bench_cpu(fmt):
+    """CPU per span at full rate."""
+
+    def run(table, quick):
+        spans = FULL_RATE[fmt] * (2 if quick else 4)
+        warmup = int(FULL_RATE[fmt] * h.WINDOW_SECONDS * (1.0 if quick else 1.3))
+        floor = h.measure_floor(fmt, 1_000_000 if quick else 4_000_000)
+        with h.running_daemon(h.spanmill_command()) as daemon:
+            r = h.send_to(daemon, fmt, "--warmup-spans", warmup, "--spans", spans)
+            kept = h.sink_totals(daemon.sink_ports)
+        must, aim = CPU_LIMITS[fmt]
+        ratio = r["cpu_us_per_span"] / floor["cpu_us_per_span"]
+        table.add(
+            f"{fmt}: CPU per span",
+            r["cpu_us_per_span"],
+            "us",
+            must,
+            aim,
+            f"user {r['user_us_per_span']:.2f}, system {r['system_us_per_span']:.2f}; "
+            f"{ratio:.1f} x the floor of {floor['cpu_us_per_span']:.2f}",
+        )
+        table.add(
+            f"{fmt}: spans a second",
+            r["spans_per_second"],
+            "spans/s",
+            note=f"{100 * r['cpu_share']:.0f} % of the core, sender {r['sender_us_per_span']:.2f} us/span, "
+            f"refused {r['spans_refused']}, exported {kept['spans']}",
+        )
+        table.add(f"{fmt}: peak RSS at full rate", r["rss_bytes_peak"] / 1e6, "MB")
+
+    return run
+
+
+def bench_memory(table, quick):
+    """Memory at a paced rate, in windows of five seconds."""
+    seconds = 10 if quick else 25
+    with h.running_daemon(h.spanmill_command()) as daemon:
+        idle, _ = daemon.memory()
+        r = h.send_to(
+            daemon, "otlp-grpc", "--rate", PACED_RATE, "--warmup-seconds", 7, "--seconds", seconds,
+            "--spans-per-second", PACED_RATE, "--set-spans", PACED_RATE * 10,
+        )
+        held = h.open_spans(daemon.metrics())
+    wire = held * WIRE_BYTES_PER_SPAN
+    growth = r["rss_bytes_peak"] - idle
+    table.add("paced 30,000 spans/s: peak RSS", r["rss_bytes_peak"] / 1e6, "MB", 150, 110, f"idle {idle / 1e6:.1f} MB")
+    table.add(
+        "paced: growth beyond wire bytes of open spans",
+        (growth - wire) / wire if wire > 0 else float("nan"),
+        "x wire",
+        0.3,
+        0.2,
+        f"{held:,.0f} open spans, {growth / max(held, 1):.0f} bytes each",
+    )
+    table.add("paced: CPU per span", r["cpu_us_per_span"], "us", note=f"{100 * r['cpu_share']:.1f} % of the core")
+
+
+def bench_open_spans(table, quick):
+    """CPU per span as the number of open spans grows; the longest stall of a worker."""
+    first = None
+    for wanted in OPEN_SPANS[:3] if quick else OPEN_SPANS:
+        window = wanted / MAP_RATE
+        with h.running_daemon(h.spanmill_command(window=f"{int(window * 1000)}ms")) as daemon:
+            r = h.send_to(
+                daemon, "otlp-grpc", "--rate", MAP_RATE, "--warmup-seconds", max(2.0, window * 1.3), "--seconds", 4,
+            )
+            metrics = daemon.metrics()
+        held = h.open_spans(metrics)
+        stall = metrics.get(h.LONGEST_STALL_SECONDS)
+        if wanted == 100_000:
+            first = r["cpu_us_per_span"]
+        compared = first is not None and wanted > 100_000
+        table.add(
+            f"{wanted:,} open spans: CPU per span",
+            r["cpu_us_per_span"],
+            "us",
+            first * 1.25 if compared else None,
+            first * 1.15 if compared else None,
+            f"window {window:g} s, {held:,.0f} open, reached {r['spans_per_second']:,.0f} spans/s, "
+            f"RSS {r['rss_bytes_end'] / 1e6:,.0f} MB",
+        )
+        if stall is not None:
+            table.add(f"{wanted:,} open spans: longest stall of a worker", stall * 1e3, "ms", 1.0, 1.0)
+
+
+def bench_allocations(table, quick):
+    """Calls of malloc and its kin per span, counted by a preloaded library."""
+    with tempfile.NamedTemporaryFile(prefix="bench-allocations-") as counts:
+        environment = {"LD_PRELOAD": str(h.BUILD / "bench_malloc_count.so"), "BENCH_MALLOC_COUNT_FILE": counts.name}
+        with h.running_daemon(h.spanmill_command(), environment) as daemon:
+            r = h.send_to(
+                daemon, "otlp-grpc", "--rate", 200_000, "--warmup-seconds", 7, "--seconds", 3 if quick else 8,
+                "--watch-allocations", counts.name,
+            )
+    table.add(
+        "allocations per span on the data path",
+        r["worker_allocations_per_span"],
+        "calls",
+        0.001,
+        0.001,
+        f"all threads, sinks included: {r['allocations_per_span']:.4f}",
+    )
+
+
+REPLAY_LIMITS = {"otlp-proto": (700_000, 1_100_000), "otlp-json": (300_000, 450_000)}
+
+
+def bench_replay(fmt):
+    """Replay of a recording on one core, nothing written."""
+
+    def run(table, quick):
+        spans = 400_000 if quick else 2_000_000
+        extension = "pb" if fmt == "otlp-proto" else "jsonl"
+        with tempfile.TemporaryDirectory(prefix="bench-replay-") as scratch:
+            recording = pathlib.Path(scratch) / f"recording.{extension}"
+            subprocess.run(
+                [h.BUILD / "bench_gen", "--format", fmt, "--spans", "400k", "--rounds", str(spans // 400_000), "--out",
+                 recording], check=True,
+            )
+            (pathlib.Path(scratch) / "replay.yaml").write_text(REPLAY_CONFIG)
+            taken = replay_once(recording, scratch)
+        must, aim = REPLAY_LIMITS[fmt]
+        rate = spans / taken["wall"]
+        table.add(
+            f"replay of {fmt}", rate, "spans/s", must, aim,
+            f"{1e6 * taken['cpu'] / spans:.3f} us CPU per span, peak RSS {taken['rss'] / 1e6:.0f} MB", more_is_better=True,
+        )
+
+    return run
+
+
+REPLAY_CONFIG = "rules:" + h.SPANMILL_CONFIG.split("rules:")[1].split("store:")[0].format()
+
+
+def replay_once(recording, scratch):
+    """One `spanmill replay` of the recording in the page cache; seconds of wall and CPU, peak bytes."""
+    command = h.pinned(h.DAEMON_CORE, h.BUILD / "spanmill", "replay", "-c", f"{scratch}/replay.yaml", recording)
+    with open(f"{scratch}/log", "w+") as log:
+        began = time.monotonic()
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+        log.seek(0)
+        if status != 0:
+            raise h.BenchError(f"spanmill replay: {log.read().strip()[-800:]}")
+    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "rss": used.ru_maxrss * 1024}
+
+
+BENCHES = {
+    **{fmt: bench_cpu(fmt) for fmt in FULL_RATE},
+    "memory": bench_memory,
+    "open-spans": bench_open_spans,
+    "allocations": bench_allocations,
+    "replay-proto": bench_replay("otlp-proto"),
+    "replay-json": bench_replay("otlp-json"),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="about a minute and a half: shorter runs, no 10 million open spans")
+    parser.add_argument("--only", action="append", choices=BENCHES, help="just this one; may be repeated")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--build", metavar="DIR", help="folder of the binaries (build/release)")
+    args = parser.parse_args()
+    if args.build:
+        h.BUILD = pathlib.Path(args.build).resolve()
+    table = Table()
+    table.heading()
+    failed = False
+    for name in args.only or BENCHES:
+        try:
+            BENCHES[name](table, args.quick)
+        except h.BenchError as e:
+            failed = True
+            print(f"{name}: {e}", file=sys.stderr, flush=True)
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps(table.rows, indent=1) + "\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
