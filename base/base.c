@@ -55,7 +55,8 @@ void *sm_xrealloc(void *p, size_t size)
 char *sm_xstrndup(const char *s, size_t n)
 {
     char *copy = sm_xmalloc(n + 1);
-    memcpy(copy, s, n);
+    if (n) /* the empty view has no pointer */
+        memcpy(copy, s, n);
     copy[n] = '\0';
     return copy;
 }
