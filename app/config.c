@@ -210,6 +210,8 @@ static void validate_rule(const struct sm_config_rule *rule, size_t i, struct sm
                              actions ? "several" : "none");
     if (!has_rate && rule->rate.burst >= 0)
         sm_config_report_add(report, &rule->pos, "rules[%zu]: rate.burst without rate.spans_per_second", i);
+    if (rule->ratio < 0 && rule->of != SM_CONFIG_OF_ORIGINAL)
+        sm_config_report_add(report, &rule->pos, "rules[%zu]: of has a meaning only with ratio", i);
     if (!has_rate && rule->otherwise != SM_CONFIG_ELSE_DROP)
         sm_config_report_add(report, &rule->pos, "rules[%zu]: else has a meaning only with rate", i);
 }

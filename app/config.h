@@ -61,6 +61,7 @@ struct sm_config_headers {
     size_t n;
 };
 
+enum sm_config_of { SM_CONFIG_OF_ORIGINAL, SM_CONFIG_OF_ARRIVING };
 enum sm_config_else { SM_CONFIG_ELSE_DROP, SM_CONFIG_ELSE_NEXT };
 
 struct sm_config_rule {
@@ -70,6 +71,7 @@ struct sm_config_rule {
     bool keep;
     bool drop;
     double ratio; /* negative: unset */
+    enum sm_config_of of;
     struct {
         double spans_per_second; /* negative: unset */
         double burst;            /* negative: unset */
@@ -82,6 +84,8 @@ struct sm_config_rules {
     struct sm_config_rule *items;
     size_t n;
 };
+
+enum sm_config_priority { SM_CONFIG_PRIORITY_KEEP, SM_CONFIG_PRIORITY_RATE, SM_CONFIG_PRIORITY_OFF };
 
 enum sm_config_sink_type { SM_CONFIG_SINK_OTLP_GRPC, SM_CONFIG_SINK_OTLP_HTTP };
 enum sm_config_compression { SM_CONFIG_COMPRESSION_NONE, SM_CONFIG_COMPRESSION_GZIP };
@@ -134,6 +138,10 @@ struct sm_config {
         uint32_t names_max, scopes_max;
     } limits;
     struct sm_config_rules rules;
+    struct {
+        enum sm_config_priority priority;
+        double priority_spans_per_second;
+    } sampling;
     struct {
         struct {
             bool enabled;

@@ -374,7 +374,7 @@ Test(config, problems_name_file_line_column_key_and_the_nearest)
         {"analysis: {span_metrics: {dimensions: [{a: b}]}}\n",
          "f.yaml:1:41: analysis.span_metrics.dimensions: needs texts as values\n"},
         {"gr\xc3\xbc\xc3\x9f: 1\n", "f.yaml:1:1: unknown key \"gr\xc3\xbc\xc3\x9f\"; valid here: workers, listen, windows, late, memory, "
-                                     "limits, rules, analysis, store, sinks, query, log\n"},
+                                     "limits, rules, sampling, analysis, store, sinks, query, log\n"},
         {"a: 1\n---\nb: 2\n", NULL},
         {"workers: 1\n---\nworkers: 2\n", "f.yaml:1:1: holds more than one YAML document\n"},
         {"workers: 1\nworkers: 2\n", "f.yaml:2:1: not YAML: duplicate key\n"},
@@ -558,7 +558,7 @@ Test(config, wrong_assignments)
         {"=2", "--set: \"=2\" is not key=value\n"},
         {"windows.idel=2s", "--set: unknown key \"windows.idel\"; did you mean \"idle\"?\n"},
         {"windwos.idle=2s", "--set: unknown key \"windwos.idle\"; valid here: workers, listen, windows, late, memory, limits, "
-                            "rules, analysis, store, sinks, query, log\n"},
+                            "rules, sampling, analysis, store, sinks, query, log\n"},
         {"idle=2s", "--set: unknown key \"idle\"; did you mean \"windows.idle\"?\n"},
         {"sinks[1].timeout=2s", "--set: sinks[1].timeout: there is no item \"1\"\n"},
         {"sinks[99999999999999999999999].timeout=2s",
@@ -593,6 +593,7 @@ Test(config, contradictions_are_found)
          "f.yaml:1:10: rules[0]: needs exactly one of keep, drop, ratio and rate.spans_per_second, has several\n"},
         {"rules: [{name: a, keep: true}, {name: a, drop: true}]", "f.yaml:1:33: rules[1]: the name \"a\" is taken\n"},
         {"rules: [{name: a, keep: true, else: next}]", "f.yaml:1:10: rules[0]: else has a meaning only with rate\n"},
+        {"rules: [{name: a, keep: true, of: arriving}]", "f.yaml:1:10: rules[0]: of has a meaning only with ratio\n"},
         {"rules: [{name: a, keep: true, rate: {burst: 5}}]", "f.yaml:1:10: rules[0]: rate.burst without rate.spans_per_second\n"},
         {"rules: []\nwindows: {idle: 10s, max_age: 5s}",
          "windows.max_age must not be shorter than windows.after_root and windows.idle\n"},
