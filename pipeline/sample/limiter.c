@@ -11,17 +11,19 @@ static double clamp(double v, double low, double high)
     return v < high ? v : high;
 }
 
-void sm_limiter_configure(struct sm_limiter *l, double spans_per_second, double burst_spans)
-{
-    l->rate_micro = (uint64_t)(clamp(spans_per_second, 0, SM_LIMITER_RATE_MAX) * (double)MICRO + 0.5);
-    l->burst_nano = (uint64_t)(clamp(burst_spans, 1, SM_LIMITER_RATE_MAX) * (double)NANO + 0.5);
-    l->tokens_nano = SM_MIN(l->tokens_nano, l->burst_nano);
-}
-
 void sm_limiter_init(struct sm_limiter *l, double spans_per_second, double burst_spans, int64_t now_ns)
 {
-    *l = (struct sm_limiter){.refilled_ns = now_ns, .tokens_nano = UINT64_MAX};
-    sm_limiter_configure(l, spans_per_second, burst_spans);
+    *l = (struct sm_limiter){.refilled_ns = now_ns};
+    l->rate_micro = (uint64_t)(clamp(spans_per_second, 0, SM_LIMITER_RATE_MAX) * (double)MICRO + 0.5);
+    l->burst_nano = (uint64_t)(clamp(burst_spans, 1, SM_LIMITER_RATE_MAX) * (double)NANO + 0.5);
+    l->tokens_nano = l->burst_nano;
+}
+
+void sm_limiter_inherit(struct sm_limiter *l, const struct sm_limiter *before)
+{
+    l->tokens_nano = SM_MIN(before->tokens_nano, l->burst_nano);
+    l->carry = before->carry;
+    l->refilled_ns = before->refilled_ns;
 }
 
 static void refill(struct sm_limiter *l, int64_t now_ns)

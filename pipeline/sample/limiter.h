@@ -35,8 +35,8 @@ struct sm_limiter_candidate {
 /* A full bucket at `now_ns`. Both figures are cut to 0..SM_LIMITER_RATE_MAX; a burst below one span becomes one. */
 void sm_limiter_init(struct sm_limiter *limiter, double spans_per_second, double burst_spans, int64_t now_ns);
 
-/* New figures for a running limiter (reload): tokens are kept up to the new burst. */
-void sm_limiter_configure(struct sm_limiter *limiter, double spans_per_second, double burst_spans);
+/* Reload: takes over what is in the bucket of the limiter it replaces, up to its own burst. */
+void sm_limiter_inherit(struct sm_limiter *limiter, const struct sm_limiter *before);
 
 /* Refills up to `now_ns` (earlier than before: no refill), decides the tick and charges the bucket. Reorders the
  * candidates. Returns T; sm_limiter_keeps tells which candidates pass. Does not depend on their order. */

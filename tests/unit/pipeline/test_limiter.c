@@ -96,8 +96,14 @@ Test(limiter, odd_figures_are_cut_to_the_range)
     cr_assert_eq(l.burst_nano, 1000000000);
     sm_limiter_init(&l, INFINITY, 1e300, 0);
     cr_assert_eq(l.rate_micro, UINT64_C(1000000000000000));
-    sm_limiter_configure(&l, 5, 10);
-    cr_assert_eq(l.tokens_nano, 10000000000);
+    struct sm_limiter next;
+    sm_limiter_init(&next, 5, 10, 0);
+    sm_limiter_inherit(&next, &l);
+    cr_assert_eq(next.tokens_nano, 10000000000, "up to its own burst");
+    l.tokens_nano = 3;
+    l.refilled_ns = 77;
+    sm_limiter_inherit(&next, &l);
+    cr_assert(next.tokens_nano == 3 && next.refilled_ns == 77 && next.rate_micro == 5000000);
 }
 
 /* The order of the candidates, and so the number of shards they came from, must not matter. */
