@@ -21,6 +21,9 @@ struct sm_proposal {
     uint16_t limiter;        /* LIMIT only */
     uint32_t cost;           /* LIMIT only: spans */
     uint64_t threshold;      /* 56 bits; SM_THRESHOLD_NEVER with DROP by rule */
+    uint64_t next_threshold; /* LIMIT with or_next: the threshold that a refusal would lead to, SM_THRESHOLD_NEVER when that is
+                                another limit or a drop. What is granted is published with the smaller of the limit's and
+                                this one, since it would have been kept by either */
     uint64_t randomness;     /* R, 56 bits */
 };
 

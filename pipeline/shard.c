@@ -630,7 +630,10 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
         propose(s, p->trace, v, (uint16_t)(p->proposal.rule + 1));
         return;
     }
-    apply(p->trace, &p->proposal, granted, granted ? SM_MAX(threshold, p->proposal.threshold) : SM_THRESHOLD_NEVER);
+    threshold = SM_MAX(threshold, p->proposal.threshold);
+    if (p->proposal.or_next)
+        threshold = SM_MIN(threshold, p->proposal.next_threshold);
+    apply(p->trace, &p->proposal, granted, granted ? threshold : SM_THRESHOLD_NEVER);
     finish(s, p->trace, v);
 }
 

@@ -140,9 +140,14 @@ static bool matches(const struct rule *rule, struct scratch *s, const struct sm_
     return !rule->when || sm_traceql_match_trace(rule->when, view, names, s->traceql);
 }
 
+static uint64_t ratio_threshold(const struct rule *rule, const struct sm_randomness *r)
+{
+    return rule->of_arriving ? sm_threshold_multiply(r->arriving, rule->ratio) : rule->threshold;
+}
+
 static void propose_ratio(const struct rule *rule, const struct sm_randomness *r, struct sm_proposal *out)
 {
-    out->threshold = rule->of_arriving ? sm_threshold_multiply(r->arriving, rule->ratio) : rule->threshold;
+    out->threshold = ratio_threshold(rule, r);
     out->what = sm_threshold_keeps(out->threshold, r->value) ? SM_PROPOSED_KEEP : SM_PROPOSED_DROP;
 }
 
@@ -181,6 +186,21 @@ static void note_regex_limits(struct scratch *s)
     atomic_store_explicit(&s->regex_limits, sm_traceql_regex_limits(s->traceql), memory_order_relaxed);
 }
 
+/* The threshold that the rules from `from` on would apply, for a trace that a limit may refuse. */
+static uint64_t threshold_from(const struct sm_rules *rules, struct scratch *s, const struct sm_view *view,
+                               const struct sm_view_scratch *names, const struct sm_randomness *r, uint16_t from)
+{
+    for (uint16_t i = from; i < rules->n_rules; i++) {
+        const struct rule *rule = &rules->rules[i];
+        if (rule->shadow || !matches(rule, s, view, names))
+            continue;
+        if (rule->action == SM_RULE_RATIO)
+            return ratio_threshold(rule, r);
+        return rule->action == SM_RULE_KEEP ? SM_THRESHOLD_ALWAYS : SM_THRESHOLD_NEVER;
+    }
+    return SM_THRESHOLD_ALWAYS;
+}
+
 static void propose(void *rules_, void *scratch, const struct sm_view *view, const struct sm_view_scratch *names,
                     uint16_t from, struct sm_proposal *out)
 {
@@ -194,10 +214,12 @@ static void propose(void *rules_, void *scratch, const struct sm_view *view, con
         *out = (struct sm_proposal){.rule = i, .randomness = r.value, .randomness_derived = r.derived};
         apply(rule, view, &r, out);
         count(&s->counts[i], out->what);
-        if (!rule->shadow) {
-            note_regex_limits(s);
-            return;
-        }
+        if (rule->shadow)
+            continue;
+        if (out->what == SM_PROPOSED_LIMIT && out->or_next)
+            out->next_threshold = threshold_from(rules, s, view, names, &r, (uint16_t)(i + 1));
+        note_regex_limits(s);
+        return;
     }
     *out = (struct sm_proposal){.what = SM_PROPOSED_KEEP, .rule = SM_RULE_DEFAULT, .threshold = SM_THRESHOLD_ALWAYS,
                                 .randomness = r.value, .randomness_derived = r.derived};

@@ -109,6 +109,7 @@ Test(rules, a_rate_asks_for_the_spans_of_the_trace)
     cr_expect_eq(f.policy->limiters[1].burst_nano, 7000000000);
     struct sm_proposal p = propose_one(&f, SM_STATUS_ERROR, 5);
     cr_expect(p.what == SM_PROPOSED_LIMIT && p.limiter == 0 && p.cost == 1 && p.or_next && p.rule == 0 && p.randomness == 5);
+    cr_expect_eq(p.next_threshold, SM_THRESHOLD_NEVER, "the next one is a limit");
     p = propose_from(&f, 1);
     cr_expect(p.what == SM_PROPOSED_LIMIT && p.limiter == 1 && p.cost == 1 && !p.or_next && p.rule == 1);
     p = propose_from(&f, 2);
@@ -323,4 +324,33 @@ Test(randomness, ratios_of_original_and_of_arriving_traffic_stay_unbiased)
         cr_expect_float_eq(estimate / N, 1, 0.05, "%f", estimate / N);
         finish(&f);
     }
+}
+
+/* A limit with else: next in front of a ratio: what the limit grants is published with the smaller threshold of both, so
+ * that adjusted counts stay true although refused traces get a second chance. */
+Test(rules, a_second_chance_leaves_counts_unbiased)
+{
+    enum { TICKS = 400, N = 40 };
+    struct fixture f;
+    start(&f, (struct sm_rules_config){.priority = SM_RULES_PRIORITY_OFF,
+                                       RULES({.name = "rate", .action = SM_RULE_RATE, .spans_per_second = 100, .burst_spans = 20, .else_next = true},
+                                             {.name = "rest", .action = SM_RULE_RATIO, .ratio = 0.5})});
+    double estimate = 0;
+    for (uint64_t tick = 1; tick <= TICKS; tick++) {
+        struct sm_limiter_candidate c[N];
+        for (uint32_t i = 0; i < N; i++) {
+            struct sm_proposal p = propose_one(&f, SM_STATUS_UNSET, sm_hash_fixed64(tick * N + i, 5) & SM_RANDOMNESS_MASK);
+            cr_assert_eq(p.next_threshold, HALF);
+            c[i] = (struct sm_limiter_candidate){.randomness = p.randomness, .cost = p.cost, .trace = {.lo = i}};
+        }
+        uint64_t cut = sm_limiter_cut(&f.policy->limiters[0], c, N, (int64_t)tick * 100 * SM_MS);
+        for (uint32_t i = 0; i < N; i++) {
+            if (sm_limiter_keeps(&f.policy->limiters[0], cut, &c[i]))
+                estimate += sm_threshold_adjusted_count(SM_MIN(cut, HALF));
+            else if (sm_threshold_keeps(HALF, c[i].randomness))
+                estimate += sm_threshold_adjusted_count(HALF);
+        }
+    }
+    cr_expect_float_eq(estimate / (TICKS * N), 1, 0.05, "%f", estimate / (TICKS * N));
+    finish(&f);
 }
