@@ -1,6 +1,7 @@
 /* Prometheus text format 0.0.4 and OpenMetrics 1.0. */
 #include "base/prom.h"
 
+#include "base/json_out.h"
 #include "base/utf8.h"
 
 #include <math.h>
@@ -183,17 +184,6 @@ static void put_series(struct sm_prom *p, size_t name_size, const char *suffix, 
     sm_buf_putc(p->out, ' ');
 }
 
-static void put_uint(struct sm_buf *out, uint64_t v)
-{
-    char text[20];
-    size_t at = sizeof text;
-    do {
-        text[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    sm_buf_put(out, text + at, sizeof text - at);
-}
-
 /* The exact decimal of seconds, with at least one digit after the point: 0.002, 1.0. */
 static size_t format_seconds(char out[32], uint64_t s, uint64_t ns)
 {
@@ -209,26 +199,19 @@ static void put_seconds(struct sm_buf *out, uint64_t s, uint64_t ns)
     sm_buf_put(out, text, format_seconds(text, s, ns));
 }
 
-/* The shortest decimal that reads back as the same double. */
 static void put_double(struct sm_buf *out, double v)
 {
-    if (isnan(v) || isinf(v)) {
+    char text[SM_JSON_DOUBLE_SIZE_MAX];
+    if (isnan(v) || isinf(v))
         sm_buf_puts(out, isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    char text[32];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    sm_buf_puts(out, text);
+    else
+        sm_buf_put(out, text, sm_json_format_double(v, text));
 }
 
 void sm_prom_uint(struct sm_prom *p, struct sm_str labels, uint64_t value)
 {
     put_series(p, strlen(p->name), "", labels, SM_STR(""));
-    put_uint(p->out, value);
+    sm_json_put_uint(p->out, value);
     sm_buf_putc(p->out, '\n');
 }
 
@@ -265,7 +248,7 @@ static void put_bucket(struct sm_prom *p, struct sm_str labels, struct sm_str le
     memcpy(text + 4, le.ptr, le.len);
     text[4 + le.len] = '"';
     put_series(p, p->stem_size, "_bucket", labels, sm_str(text, le.len + 5));
-    put_uint(p->out, cumulated);
+    sm_json_put_uint(p->out, cumulated);
     if (exemplar && exemplar->labels.len && p->format == SM_PROM_OPENMETRICS)
         put_exemplar(p->out, exemplar);
     sm_buf_putc(p->out, '\n');
@@ -286,7 +269,7 @@ void sm_prom_write_histogram(struct sm_prom *p, struct sm_str labels, const stru
     put_seconds(p->out, h->sum_s, h->sum_ns);
     sm_buf_putc(p->out, '\n');
     put_series(p, p->stem_size, "_count", labels, SM_STR(""));
-    put_uint(p->out, cumulated);
+    sm_json_put_uint(p->out, cumulated);
     sm_buf_putc(p->out, '\n');
     if (h->created_ns)
         sm_prom_created(p, labels, h->created_ns);
