@@ -12,6 +12,12 @@ enum sm_pb_wire { SM_PB_VARINT = 0, SM_PB_FIXED64 = 1, SM_PB_BYTES = 2, SM_PB_GR
 #define SM_PB_VARINT_SIZE_MAX 10
 #define SM_PB_TAG(field, wire) (((uint32_t)(field) << 3) | (uint32_t)(wire))
 
+/* The end of `size` bytes at p, which may be NULL when there are none. */
+SM_INLINE const uint8_t *sm_pb_end(const void *p, size_t size)
+{
+    return size ? (const uint8_t *)p + size : (const uint8_t *)p;
+}
+
 /* Returns the position after the varint or NULL. Values beyond 64 bits are malformed. */
 SM_INLINE const uint8_t *sm_pb_varint(const uint8_t *p, const uint8_t *end, uint64_t *value)
 {

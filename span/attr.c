@@ -31,7 +31,7 @@ static void take_member(const struct sm_pb_field *f, struct sm_value *value)
 
 bool sm_value_decode(const uint8_t *any, size_t size, struct sm_value *value)
 {
-    const uint8_t *p = any, *end = any + size;
+    const uint8_t *p = any, *end = sm_pb_end(any, size);
     struct sm_pb_field f;
     *value = empty_value;
     while (sm_pb_next(&p, end, &f))
@@ -46,14 +46,14 @@ bool sm_value_at(const uint8_t *span_bytes, size_t span_size, uint32_t record, s
     *value = empty_value;
     if (offset >= span_size)
         return false;
-    const uint8_t *end = span_bytes + span_size;
+    const uint8_t *end = sm_pb_end(span_bytes, span_size);
     const uint8_t *any = sm_pb_varint(span_bytes + offset, end, &size);
     return any && size <= (uint64_t)(end - any) && sm_value_decode(any, (size_t)size, value);
 }
 
 bool sm_attr_decode(const uint8_t *kv, size_t size, struct sm_str *key, struct sm_value *value)
 {
-    const uint8_t *p = kv, *end = kv + size;
+    const uint8_t *p = kv, *end = sm_pb_end(kv, size);
     struct sm_pb_field f;
     *key = (struct sm_str){NULL, 0};
     *value = empty_value;
@@ -104,7 +104,7 @@ bool sm_span_value(const struct sm_span *span, const uint8_t *bytes, uint32_t sl
 
 struct sm_str sm_span_name_bytes(const uint8_t *bytes, size_t size)
 {
-    const uint8_t *p = bytes, *end = bytes + size;
+    const uint8_t *p = bytes, *end = sm_pb_end(bytes, size);
     struct sm_pb_field f;
     struct sm_str name = {NULL, 0};
     while (sm_pb_next(&p, end, &f)) {
@@ -128,7 +128,7 @@ static void put_json_any(const uint8_t *any, size_t size, struct sm_buf *out, un
 
 static void put_json_array(struct sm_str array, struct sm_buf *out, unsigned depth)
 {
-    const uint8_t *p = (const uint8_t *)array.ptr, *end = p + array.len;
+    const uint8_t *p = (const uint8_t *)array.ptr, *end = sm_pb_end(p, array.len);
     struct sm_pb_field f;
     bool first = true;
     sm_buf_putc(out, '[');

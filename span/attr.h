@@ -62,7 +62,7 @@ struct sm_attr_iter {
 };
 SM_INLINE struct sm_attr_iter sm_attr_iter(const void *message, size_t size, uint32_t field)
 {
-    return (struct sm_attr_iter){(const uint8_t *)message, (const uint8_t *)message + size, field};
+    return (struct sm_attr_iter){(const uint8_t *)message, sm_pb_end(message, size), field};
 }
 bool sm_attr_next(struct sm_attr_iter *it, struct sm_str *key, struct sm_value *value);
 

@@ -69,7 +69,7 @@ static void take_bytes(struct sm_private *priv, uint32_t member, const uint8_t *
 
 bool sm_private_decode(const uint8_t *content, size_t size, struct sm_private *priv)
 {
-    const uint8_t *p = content, *end = content + size;
+    const uint8_t *p = content, *end = sm_pb_end(content, size);
     struct sm_pb_field f;
     *priv = (struct sm_private){0};
     while (sm_pb_next(&p, end, &f)) {
@@ -86,7 +86,7 @@ bool sm_private_decode(const uint8_t *content, size_t size, struct sm_private *p
 
 bool sm_private_find(const uint8_t *span, size_t size, struct sm_private *priv)
 {
-    const uint8_t *p = span, *end = span + size;
+    const uint8_t *p = span, *end = sm_pb_end(span, size);
     struct sm_pb_field f;
     bool found = false;
     *priv = (struct sm_private){0};
@@ -224,7 +224,7 @@ void sm_private_plain(struct sm_str span, struct sm_buf *out)
         sm_buf_put_str(out, span);
         return;
     }
-    const uint8_t *p = (const uint8_t *)span.ptr, *end = p + span.len, *from = p;
+    const uint8_t *p = (const uint8_t *)span.ptr, *end = sm_pb_end(p, span.len), *from = p;
     struct sm_pb_field f;
     uint64_t start_ns = 0, end_ns = 0;
     for (; sm_pb_next(&p, end, &f); from = p) {

@@ -111,7 +111,7 @@ static bool array_compares(const struct sm_traceql_term *term, struct sm_traceql
 {
     enum { VALUES = 1 };
     bool all = term->op == SM_TRACEQL_NE || term->op == SM_TRACEQL_NOT_MATCH;
-    const uint8_t *p = (const uint8_t *)array->bytes.ptr, *end = p + array->bytes.len;
+    const uint8_t *p = (const uint8_t *)array->bytes.ptr, *end = sm_pb_end(p, array->bytes.len);
     struct sm_pb_field f;
     struct sm_value element;
     while (sm_pb_next(&p, end, &f)) {
@@ -175,7 +175,7 @@ static bool load_root_service(const struct subject *s, struct sm_value *out)
 static bool load_status_message(const struct subject *s, struct sm_value *out)
 {
     enum { MESSAGE = 2 };
-    const uint8_t *p = s->span->bytes, *end = p + s->span->span->size;
+    const uint8_t *p = s->span->bytes, *end = sm_pb_end(p, s->span->span->size);
     struct sm_pb_field f, inner;
     bool found = false;
     while (sm_pb_next(&p, end, &f)) {
