@@ -332,7 +332,7 @@ void sm_exchange_advise_abort(struct sm_exchange *x)
         return;
     x->is_aborted = true;
     sm_http_count(&server->counters.aborted, 1);
-    if (server->handler->on_abort)
+    if (server->handler->on_abort && !server->is_freed)
         server->handler->on_abort(server->ctx, &x->pub);
 }
 

@@ -65,7 +65,7 @@ static int64_t unit_ns(char unit)
     }
 }
 
-/* At most eight digits and a unit: cannot overflow. */
+/* At most eight digits and a unit. */
 int64_t sm_grpc_timeout_ns(const struct sm_http_exchange *x)
 {
     struct sm_str value = x->known[SM_HTTP_GRPC_TIMEOUT];
@@ -77,7 +77,7 @@ int64_t sm_grpc_timeout_ns(const struct sm_http_exchange *x)
             return INT64_MAX;
         amount = amount * 10 + (value.ptr[i] - '0');
     }
-    return unit ? amount * unit : INT64_MAX;
+    return unit && amount <= INT64_MAX / unit ? amount * unit : INT64_MAX;
 }
 
 size_t sm_grpc_percent_encode(struct sm_str text, char *out)

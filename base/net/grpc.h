@@ -31,7 +31,8 @@ enum { SM_GRPC_PREFIX_BYTES = 5 };
 void sm_grpc_reply(struct sm_http_exchange *x, enum sm_grpc_status status, struct sm_str text, struct sm_str details,
                    struct sm_str message);
 
-/* The deadline the client gave in grpc-timeout, as a duration; INT64_MAX when there is none or it is malformed. */
+/* The deadline the client gave in grpc-timeout, as a duration; INT64_MAX when there is none, it is malformed or
+ * longer than that. */
 int64_t sm_grpc_timeout_ns(const struct sm_http_exchange *x);
 
 /* Puts a message's prefix in front of `len` bytes. */

@@ -150,8 +150,7 @@ struct sm_http_response {
     struct sm_str grpc_details; /* google.rpc.Status, sent base64 in grpc-status-details-bin; empty: none */
 };
 
-/* limits NULL: the defaults. The pool, the handler and ctx must outlive the server; bodies taken by the handler may not outlive
- * the pool. */
+/* limits NULL: the defaults. The pool must outlive the loop, handler and ctx must live until sm_http_server_free. */
 struct sm_http_server *sm_http_server_new(struct sm_loop *loop, const struct sm_http_limits *limits,
                                           struct sm_payload_pool *pool, const struct sm_http_handler *handler,
                                           void *ctx) SM_MUST_USE;
@@ -172,8 +171,9 @@ void sm_http_server_pause(struct sm_http_server *server, bool paused);
  * What is in flight is finished; connections_open in the counters tells when. */
 void sm_http_server_drain(struct sm_http_server *server);
 
-/* Drops every connection and frees the server when the last one has closed and the last deferred exchange is complete: at
- * the latest in sm_loop_free, which must come after every sm_http_complete. NULL is allowed. */
+/* Drops every connection; the handler is not called any more once this returns. The memory goes when the last connection has
+ * closed and the last deferred exchange is complete: at the latest in sm_loop_free, which must come after every
+ * sm_http_complete. NULL is allowed. */
 void sm_http_server_free(struct sm_http_server *server);
 
 const struct sm_http_counters *sm_http_server_counters(const struct sm_http_server *server);

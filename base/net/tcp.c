@@ -140,12 +140,24 @@ static void on_connection(uv_stream_t *server, int status)
     listener->on_accept(listener->ctx, &tcp->stream);
 }
 
+/* Whole numbers up to 65535 only: getaddrinfo would take larger ones modulo 65536. */
+static bool is_port(const char *text)
+{
+    unsigned port = 0;
+    for (const char *at = text; *at; at++) {
+        if (*at < '0' || *at > '9' || port > UINT16_MAX)
+            return false;
+        port = port * 10 + (unsigned)(*at - '0');
+    }
+    return *text && port <= UINT16_MAX;
+}
+
 /* Splits "host:port" and "[v6]:port"; an empty host or "*" means every address. */
 static enum sm_rc split_address(const char *address, char *host, size_t host_size, const char **port, struct sm_err *err)
 {
     const char *colon = strrchr(address, ':');
-    if (!colon || !colon[1])
-        return sm_err_set(err, SM_E_INVALID, "address \"%s\": expected host:port", address);
+    if (!colon || !is_port(colon + 1))
+        return sm_err_set(err, SM_E_INVALID, "address \"%s\": expected host:port with a port up to 65535", address);
     struct sm_str name = sm_str(address, (size_t)(colon - address));
     if (name.len >= 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']')
         name = sm_str(name.ptr + 1, name.len - 2);
