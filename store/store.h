@@ -45,8 +45,6 @@ struct sm_store_options {
     uint64_t retention_bytes_max; /* oldest segments are removed beyond this size: 10 % of the file system */
     bool read_only;               /* take no lock, change nothing on disk; appending is refused */
     struct sm_store_io io;
-    void (*log)(void *ctx, const char *line); /* a logfmt line without newline; NULL: standard error */
-    void *log_ctx;
 };
 
 /* ---- what is stored ---- */
@@ -129,7 +127,11 @@ void sm_store_tick(struct sm_store *store, int64_t now_ns);
 /* Seals the active segment now (tests, `spanmill store`). */
 enum sm_rc sm_store_seal(struct sm_store *store, struct sm_err *err) SM_MUST_USE;
 
-/* Sequence number of the newest trace that is in a file, and of the newest that is durable. Any thread. */
+/* Sequence number of the newest record that was appended; equal to sm_store_written() when nothing waits in the current block.
+ * Writer thread. */
+uint64_t sm_store_appended(const struct sm_store *store);
+
+/* Sequence number of the newest record that is in a file, and of the newest that is durable. Any thread. */
 uint64_t sm_store_written(const struct sm_store *store);
 uint64_t sm_store_durable(const struct sm_store *store);
 
