@@ -61,25 +61,27 @@ static bool next_field(struct reader *r, uint32_t *field, struct reader *content
     return true;
 }
 
+/* Stops when it has both ids: writers differ in the order of fields. */
 static bool count_span(struct bench_count *c, struct reader r)
 {
     uint32_t field;
     struct reader contents;
-    const uint8_t *trace_id = NULL;
+    const uint8_t *trace_id = NULL, *span_id = NULL;
     bool ok = true;
-    while (next_field(&r, &field, &contents, &ok)) {
+    while (!(trace_id && span_id) && next_field(&r, &field, &contents, &ok)) {
         size_t n = (size_t)(contents.end - contents.at);
         if (field == 1 && n == 16)
             trace_id = contents.at;
-        if (field == 2 && n == 8) {
-            c->spans++;
-            c->ids ^= sm_load_be64(contents.at);
-            if (c->whole && trace_id)
-                bench_whole_add(c->whole, sm_load_be64(trace_id), sm_load_be64(trace_id + 8));
-            return trace_id != NULL;
-        }
+        else if (field == 2 && n == 8)
+            span_id = contents.at;
     }
-    return false;
+    if (!trace_id || !span_id)
+        return false;
+    c->spans++;
+    c->ids ^= sm_load_be64(span_id);
+    if (c->whole)
+        bench_whole_add(c->whole, sm_load_be64(trace_id), sm_load_be64(trace_id + 8));
+    return true;
 }
 
 static bool count_spans_at_depth(struct bench_count *c, struct reader r, uint32_t depth)
