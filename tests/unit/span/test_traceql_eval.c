@@ -530,3 +530,24 @@ Test(traceql_compile, requirements)
     }
     sm_traceql_set_free(set);
 }
+
+/* The longest chain that the limits allow, of parts that do not merge. */
+Test(traceql_compile, long_chains)
+{
+    static char query[SM_TRACEQL_QUERY_SIZE_MAX];
+    enum { TERMS = SM_TRACEQL_NODES_MAX / 4 };
+    size_t at = (size_t)sprintf(query, "{ .a0 = 1");
+    for (int i = 1; i < TERMS; i++)
+        at += (size_t)sprintf(query + at, " %s .a%d = 1", i % 2 ? "&&" : "||", i);
+    sprintf(query + at, " || kind = internal }");
+    struct fixture f;
+    start(&f, true);
+    const struct sm_traceql_prog *prog = compile(&f, query);
+    begin(&f);
+    char found[8];
+    matches(&f, prog, found);
+    cr_expect_str_eq(found, "2");
+    struct sm_traceql_requirement first[4];
+    cr_expect_eq(sm_traceql_requirements(prog, first, 4), 0);
+    finish(&f);
+}
