@@ -164,7 +164,6 @@ static void link_broker(struct sm_linker *l, const struct sm_tree_node *node, st
     bool sends = node->kind == SM_KIND_PRODUCER;
     add_link(l, &(struct sm_link){.parent = sends ? local : broker,
                                   .child = sends ? broker : local,
-                                  .times = node->times,
                                   .types = SM_EDGE_MESSAGING,
                                   .error = node->flags & SM_NODE_ERROR,
                                   .latency_ns = node->duration_ns,
@@ -183,7 +182,6 @@ static void link_server(struct sm_linker *l, const struct sm_tree_node *node, st
     bool inherits = answered && child_of_client(node, ancestor);
     add_link(l, &(struct sm_link){.parent = parent,
                                   .child = child,
-                                  .times = node->times,
                                   .types = answered ? SM_EDGE_RPC : SM_EDGE_PEER,
                                   .error = (node->flags | (inherits ? ancestor->flags : 0)) & SM_NODE_ERROR,
                                   .latency_ns = known_time(node->duration_ns, client),
@@ -203,7 +201,6 @@ static void link_client(struct sm_linker *l, const struct sm_tree_node *node, st
         if (parent != SM_NAME_EMPTY && above != parent) /* the service between sent no server span */
             add_link(l, &(struct sm_link){.parent = above,
                                           .child = parent,
-                                          .times = node->times,
                                           .types = SM_EDGE_RPC,
                                           .latency_ns = SM_LINKER_NO_TIME,
                                           .start_ns = node->start_ns});
@@ -216,7 +213,6 @@ static void link_client(struct sm_linker *l, const struct sm_tree_node *node, st
         return;
     add_link(l, &(struct sm_link){.parent = parent,
                                   .child = child,
-                                  .times = node->times,
                                   .types = remote->type,
                                   .error = error,
                                   .latency_ns = node->duration_ns,

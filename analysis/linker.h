@@ -44,7 +44,6 @@
 
 struct sm_link {
     uint32_t parent, child; /* ids in the linker's table of nodes */
-    uint32_t times;         /* 1; more only where Zipkin's linker counts one span more than once */
     uint8_t types;          /* enum sm_edge_type */
     bool error;
     uint64_t latency_ns; /* of the server side, else of the client's; SM_LINKER_NO_TIME */

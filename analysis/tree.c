@@ -165,7 +165,6 @@ static void node_from_record(struct sm_tree_node *node, const struct sm_view_spa
     node->ancestor = ANCESTOR_UNKNOWN;
     node->first_part = part;
     node->part_count = 1;
-    node->times = 1;
     node->kind = kind_of(span);
     node->flags = flags_of(span);
 }
@@ -477,14 +476,14 @@ static void place_node(struct sm_tree *t, uint32_t i)
     place->node = i;
 }
 
-/* Third round: nodes get their parents. `times` counts how often a node hangs in the tree. */
+/* Third round: nodes get their parents. */
 static void attach_place(struct sm_tree *t, const struct place *place)
 {
     if (!place->in_tree || place->node == SM_TREE_NONE)
         return;
     struct sm_tree_node *node = &t->nodes[place->node];
     const struct place *above = place->parent.id ? place_at(t->scratch, place->parent, false) : NULL;
-    node->times++;
+    t->scratch->reach[place->node] = REACH_UNKNOWN;
     node->parent = above ? above->node : SM_TREE_NONE;
     bool orphan = node->parent == SM_TREE_NONE;
     if (orphan && t->root != SM_TREE_NONE && place->parent.side == SIDE_PLAIN &&
@@ -495,45 +494,23 @@ static void attach_place(struct sm_tree *t, const struct place *place)
         t->nodes[holder].flags |= SM_NODE_HAS_CHILD;
 }
 
-/* What a node whose parent's state is known belongs to. */
-static enum reach reach_below(struct sm_tree *t, uint32_t i)
-{
-    struct sm_tree_node *node = &t->nodes[i];
-    if (i == t->root) {
-        node->times = 1;
-        return REACH_INSIDE;
-    }
-    if (!node->times)
-        return REACH_OUTSIDE;
-    if (node->parent == SM_TREE_NONE)
-        return REACH_INSIDE;
-    if (t->scratch->reach[node->parent] != REACH_INSIDE)
-        return REACH_OUTSIDE; /* also when the parent is on the path: a circle */
-    node->times = SM_MIN(node->times * t->nodes[node->parent].times, (uint32_t)SM_TREE_TIMES_MAX);
-    return REACH_INSIDE;
-}
-
-/* Walks up to a node whose state is known, then settles all on the way back. */
+/* Walks up to a node whose state is known, to the top, or in a circle; then all on the way are settled. */
 static void settle_reach(struct sm_tree *t, uint32_t i)
 {
     uint8_t *reach = t->scratch->reach;
     uint32_t depth = 0;
-    while (reach[i] == REACH_UNKNOWN) {
+    while (i != SM_TREE_NONE && reach[i] == REACH_UNKNOWN) {
         reach[i] = REACH_ON_PATH;
         t->scratch->stack[depth++] = i;
-        if (i == t->root || t->nodes[i].parent == SM_TREE_NONE)
-            break;
         i = t->nodes[i].parent;
     }
-    while (depth) {
-        i = t->scratch->stack[--depth];
-        reach[i] = (uint8_t)reach_below(t, i);
-    }
+    bool inside = i == SM_TREE_NONE || reach[i] == REACH_INSIDE;
+    while (depth)
+        reach[t->scratch->stack[--depth]] = inside ? REACH_INSIDE : REACH_OUTSIDE;
 }
 
 static void find_unreachable(struct sm_tree *t)
 {
-    memset(t->scratch->reach, REACH_UNKNOWN, t->count);
     for (uint32_t i = 0; i < t->count; i++) {
         settle_reach(t, i);
         if (t->scratch->reach[i] == REACH_OUTSIDE) {
@@ -554,8 +531,9 @@ static void build_merged(struct sm_tree *t)
         index_node(t, i);
     for (uint32_t i = 0; i < t->count; i++)
         place_node(t, i);
-    for (uint32_t i = 0; i < t->count; i++)
-        t->nodes[i].times = 0;
+    memset(s->reach, REACH_OUTSIDE, t->count); /* unless they get a place */
+    if (t->root != SM_TREE_NONE)
+        s->reach[t->root] = REACH_INSIDE;
     for (uint32_t i = 0; i < s->place_count; i++)
         attach_place(t, &s->places[i]);
     find_unreachable(t);

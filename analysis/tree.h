@@ -45,12 +45,9 @@ struct sm_tree_node {
     uint32_t ancestor;    /* the nearest node above it that has a kind, SM_TREE_NONE */
     uint32_t first_part;  /* its records: sm_tree_record */
     uint32_t part_count;
-    uint32_t times; /* how often Zipkin's tree holds it: 1, rarely more, at most SM_TREE_TIMES_MAX */
-    uint8_t kind;   /* enum sm_kind; UNSPECIFIED also for internal spans */
-    uint8_t flags;  /* enum sm_node_flag */
+    uint8_t kind;  /* enum sm_kind; UNSPECIFIED also for internal spans */
+    uint8_t flags; /* enum sm_node_flag */
 };
-
-#define SM_TREE_TIMES_MAX 1024
 
 struct sm_tree {
     struct sm_tree_node *nodes;

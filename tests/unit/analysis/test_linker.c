@@ -54,9 +54,8 @@ static void links_text(const struct sm_linked *linked, char *out, size_t size)
     unsigned count = 0;
     for (uint32_t i = 0; i < linked->link_count; i++) {
         const struct sm_link *l = &linked->links[i];
-        for (uint32_t n = 0; n < l->times; n++)
-            snprintf(lines[count++], sizeof *lines, "%.*s>%.*s%s", NAME(l->parent), NAME(l->child),
-                     l->error ? " error" : "");
+        snprintf(lines[count++], sizeof *lines, "%.*s>%.*s%s", NAME(l->parent), NAME(l->child),
+                 l->error ? " error" : "");
     }
     summarise(lines, count, out, size);
 }
