@@ -535,7 +535,7 @@ Test(traceql_compile, requirements)
 Test(traceql_compile, long_chains)
 {
     static char query[SM_TRACEQL_QUERY_SIZE_MAX];
-    enum { TERMS = SM_TRACEQL_NODES_MAX / 4 };
+    enum { TERMS = SM_TRACEQL_NODES_MAX / 4 - 1 };
     size_t at = (size_t)sprintf(query, "{ .a0 = 1");
     for (int i = 1; i < TERMS; i++)
         at += (size_t)sprintf(query + at, " %s .a%d = 1", i % 2 ? "&&" : "||", i);
