@@ -205,7 +205,7 @@ static double real_bound(read_real_fn read, const char *bound)
 static enum sm_rc parse_real(const struct sm_config_key *key, read_real_fn read, struct sm_str text, double *out,
                              struct sm_err *err)
 {
-    double value;
+    double value = 0;
     enum sm_rc rc = read(text, &value, err);
     if (rc)
         return rc;
@@ -230,7 +230,7 @@ static enum sm_rc parse_bool(struct sm_str text, bool *out, struct sm_err *err)
 static enum sm_rc parse_natural_member(const struct sm_config_key *key, read_natural_fn read, struct sm_str text,
                                        void *member, struct sm_err *err)
 {
-    uint64_t value;
+    uint64_t value = 0;
     enum sm_rc rc = parse_natural(key, read, text, &value, err);
     if (rc)
         return rc;
@@ -257,7 +257,7 @@ static enum sm_rc parse_amount(const struct sm_config_key *key, struct sm_str te
 
 static bool is_port(struct sm_str text)
 {
-    uint64_t port;
+    uint64_t port = 0;
     return text.len <= 5 && read_int(text, &port, NULL) == SM_OK && port <= 65535;
 }
 

@@ -1,0 +1,94 @@
+"""Help, exit codes, configuration check: what a user meets before the first span."""
+import re
+
+import pytest
+
+from conftest import ROOT
+
+
+def test_no_subcommand_shows_usage(spanmill):
+    done = spanmill()
+    assert done.returncode == 2
+    assert "usage: spanmill SUBCOMMAND" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"]])
+def test_help_lists_every_subcommand(spanmill, arguments):
+    done = spanmill(*arguments)
+    assert done.returncode == 0
+    names = re.findall(r"^SM_COMMAND\((\w+)\)", (ROOT / "app/commands.def").read_text(), re.M)
+    for name in names:
+        assert re.search(rf"^  {name} ", done.stdout, re.M)
+        own = spanmill(name, "--help")
+        assert own.returncode == 0 and own.stdout.startswith(f"usage: spanmill {name}")
+        assert own.stdout == spanmill("help", name).stdout
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["--version"]])
+def test_version(spanmill, arguments):
+    done = spanmill(*arguments)
+    assert done.returncode == 0
+    assert re.fullmatch(r"spanmill \d+\.\d+\.\d+\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["chekc"], 'there is no subcommand "chekc"; did you mean "check"?'),
+        (["help", "chekc"], 'did you mean "check"?'),
+        (["help", "config", "windwos"], 'there is no configuration key "windwos"'),
+        (["check"], "needs a FILE"),
+        (["check", "--sett", "x"], "did you mean --set?"),
+        (["version", "x"], "takes no arguments"),
+    ],
+)
+def test_wrong_usage_is_named(spanmill, arguments, said):
+    done = spanmill(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_help_config(spanmill):
+    done = spanmill("help", "config")
+    assert done.returncode == 0
+    assert "windows.idle (duration, 10ms to 1h; default 15s)" in done.stdout
+    assert "windows.idle" not in spanmill("help", "config", "sinks").stdout
+
+
+def test_reference_is_what_the_binary_prints(spanmill):
+    page = (ROOT / "docs/reference/configuration.md").read_text()
+    assert spanmill("help", "config", "--markdown").stdout == page
+
+
+def test_check_a_good_file(spanmill, tmp_path):
+    file = tmp_path / "good.yaml"
+    file.write_text("windows:\n  idle: ${IDLE:-3s}\nrules:\n  - {name: errors, when: '{ status = error }', keep: true}\n")
+    done = spanmill("check", file)
+    assert (done.returncode, done.stdout) == (0, f"{file}: ok\n")
+
+
+def test_check_names_every_problem(spanmill, tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("windows:\n  idel: 3s\n  max_age: 3x\nlog: {level: wran}\n")
+    done = spanmill("check", file)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f'{file}:2:3: windows: unknown key "idel"; did you mean "idle"?',
+        f'{file}:3:12: windows.max_age: "3x" is not a duration; write for example 500ms, 6s, 1h30m or 7d',
+        f'{file}:4:14: log.level: "wran" is none of debug|info|warn|error; did you mean "warn"?',
+    ]
+
+
+def test_check_with_assignments(spanmill, tmp_path):
+    file = tmp_path / "empty.yaml"
+    file.write_text("")
+    assert spanmill("check", file, "--set", "windows.idle=2s").returncode == 0
+    done = spanmill("check", file, "-s", "windows.idle=2y")
+    assert done.returncode == 2
+    assert "windows.idle" in done.stderr
+
+
+def test_check_a_missing_file(spanmill, tmp_path):
+    done = spanmill("check", tmp_path / "none.yaml")
+    assert done.returncode == 2
+    assert "cannot be opened" in done.stderr
