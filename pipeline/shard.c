@@ -428,8 +428,10 @@ static void ingest_group(struct sm_shard *s, const struct sm_batch *b, const uin
     }
     for (uint32_t i = 0; i < n; i++) {
         if (i + AHEAD < n && traces[i + AHEAD]) {
-            __builtin_prefetch(traces[i + AHEAD]->data_at + 64, 1);
-            __builtin_prefetch(traces[i + AHEAD]->data_at + 128, 1);
+            /* As a number: a trace without a chunk has no data_at, and NULL + 64 is undefined. */
+            uintptr_t data = (uintptr_t)traces[i + AHEAD]->data_at;
+            __builtin_prefetch((const void *)(data + 64), 1);
+            __builtin_prefetch((const void *)(data + 128), 1);
         }
         if (SM_LIKELY(traces[i] != NULL)) {
             uint32_t k = index_at(indexes, i);
