@@ -1,12 +1,12 @@
 /* Fan-out: the shards' side (offer, order, collect), the sinks' threads, and what they count. */
 #include "pipeline/fanout.h"
+#include "base/clock.h"
 #include "base/net/loop.h"
 #include "base/ring.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { RING_CAPACITY_DEFAULT = 16384, POP_MAX = 256 };
 #define BATCH_BYTES_DEFAULT (4 * SM_MIB)
@@ -93,16 +93,9 @@ static void *aligned_zeroed(size_t count, size_t size)
     return p;
 }
 
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * SM_SEC + now.tv_nsec;
-}
-
 static int64_t fanout_now_ns(const struct sm_fanout *f)
 {
-    return f->threads ? monotonic_ns() : f->now_ns;
+    return f->threads ? sm_clock_mono_ns() : f->now_ns;
 }
 
 /* One writer; readers that acquire it see what the writer did before. */
@@ -197,7 +190,7 @@ static int64_t group_due_ns(const struct group *g)
 static bool on_turn(void *arg)
 {
     struct group *g = arg;
-    int64_t now_ns = monotonic_ns();
+    int64_t now_ns = sm_clock_mono_ns();
     bool more = group_round(g, now_ns);
     int64_t stop_at_ns = atomic_load_explicit(&g->fanout->stop_at_ns, memory_order_acquire);
     if (stop_at_ns != INT64_MAX && ((!more && group_idle(g)) || now_ns >= stop_at_ns))
@@ -253,6 +246,7 @@ static struct sm_sink_queue *sink_queue_new(struct sink *s, const struct sm_fano
 {
     const struct sm_fanout_sink *use = &config->sinks[index];
     struct sm_sink_queue_config q = {
+        .name = s->name,
         .ops = use->ops,
         .sink = use->sink,
         .batch_spans_max = (uint32_t)or_default(use->batch_spans_max, use->ops->batch_spans_max),

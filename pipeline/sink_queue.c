@@ -1,6 +1,7 @@
 /* One sink's batches: filling, writing, backing off, giving up; each trace is released exactly once. */
 #include "pipeline/sink_queue.h"
 #include "base/hash.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 
@@ -202,14 +203,29 @@ static void batch_write(struct batch *b)
     q->config.ops->write(q->config.sink, &b->shown);
 }
 
+static void log_trouble(const struct batch *b, enum sm_sink_result result, uint64_t rejected_spans, const char *why)
+{
+    const char *name = b->queue->config.name;
+    if (result == SM_SINK_AGAIN)
+        sm_log(SM_LOG_WARN, "sink_write_failed", sm_kv("sink", name), sm_kv("why", why), sm_kv("spans", b->shown.spans),
+               sm_kv("attempt", b->shown.attempt + 1));
+    else if (result == SM_SINK_REJECT || rejected_spans)
+        sm_log(SM_LOG_WARN, "sink_rejected_spans", sm_kv("sink", name), sm_kv("why", why), sm_kv("spans", b->shown.spans),
+               sm_kv("rejected", result == SM_SINK_REJECT ? b->shown.spans : rejected_spans));
+    else
+        sm_log(SM_LOG_INFO, "sink_says", sm_kv("sink", name), sm_kv("text", why));
+}
+
 /* The end of a write, called by the sink, perhaps from within batch_write. */
 static void on_done(struct sm_sink_batch *shown, enum sm_sink_result result, uint64_t rejected_spans,
-                    int64_t retry_after_ns, const char *why SM_UNUSED)
+                    int64_t retry_after_ns, const char *why)
 {
     struct batch *b = SM_CONTAINER_OF(shown, struct batch, shown);
     struct sm_sink_queue *q = b->queue;
     SM_ASSERT(q->writing > 0);
     q->writing--;
+    if (why && why[0])
+        log_trouble(b, result, rejected_spans, why);
     if (result == SM_SINK_AGAIN) {
         b->retry_after_ns = retry_after_ns;
         list_append(&q->failed, b);
@@ -247,6 +263,8 @@ static void batch_retry_or_give_up(struct batch *b)
     b->not_before_ns = q->now_ns + next_delay(b);
     if (b->not_before_ns - b->first_attempt_ns > q->config.retry.give_up_ns) {
         in_flight_change(q, -1);
+        sm_log(SM_LOG_ERROR, "sink_gave_up", sm_kv("sink", q->config.name), sm_kv("spans", b->shown.spans),
+               sm_kv("attempts", b->shown.attempt + 1));
         batch_end_unwritten(b, &q->stats.dropped_retries);
         return;
     }

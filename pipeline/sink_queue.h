@@ -32,6 +32,7 @@ struct sm_sink_retry {
 #define SM_SINK_RETRY_AFTER_MAX_NS (300 * SM_SEC)
 
 struct sm_sink_queue_config {
+    const char *name; /* in the log; borrowed */
     const struct sm_sink_ops *ops;
     void *sink;
     uint32_t batch_spans_max; /* a batch is closed before it would hold more, unless one trace alone does */

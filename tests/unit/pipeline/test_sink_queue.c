@@ -62,6 +62,7 @@ static void on_release(void *ctx, const struct sm_trace *trace SM_UNUSED)
 static struct sm_sink_queue *queue_new(struct fake *f)
 {
     struct sm_sink_queue_config config = {
+        .name = "fake",
         .ops = &fake_ops,
         .sink = f,
         .batch_spans_max = 10,
