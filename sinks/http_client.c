@@ -17,7 +17,7 @@ struct sm_http_client {
     char *url;
     char *ca_file, *cert_file, *key_file;
     char *no_proxy; /* hosts that are reached directly */
-    enum sm_http_version version;
+    enum sm_http_client_version version;
     int64_t timeout_ns;
     bool insecure;
 };
@@ -29,42 +29,42 @@ struct watch {
     curl_socket_t fd;
 };
 
-struct sm_http_call {
+struct sm_http_client_call {
     struct sm_http_client *client;
     CURL *easy;
-    sm_http_done_fn *done;
+    sm_http_client_done_fn *done;
     void *ctx;
     bool running;
     bool cut;
     struct sm_buf body;
     size_t headers_size;
-    size_t header_lengths[SM_HTTP_REPLY_HEADER_COUNT];
-    char header_values[SM_HTTP_REPLY_HEADER_COUNT][SM_HTTP_HEADER_VALUE_MAX];
+    size_t header_lengths[SM_HTTP_CLIENT_HEADER_COUNT];
+    char header_values[SM_HTTP_CLIENT_HEADER_COUNT][SM_HTTP_CLIENT_VALUE_MAX];
     char failure[CURL_ERROR_SIZE];
 };
 
-static const char *const header_names[SM_HTTP_REPLY_HEADER_COUNT] = {
-    [SM_HTTP_CONTENT_TYPE] = "content-type",  [SM_HTTP_RETRY_AFTER] = "retry-after",
-    [SM_HTTP_GRPC_STATUS] = "grpc-status",    [SM_HTTP_GRPC_MESSAGE] = "grpc-message",
-    [SM_HTTP_GRPC_DETAILS] = "grpc-status-details-bin",
+static const char *const header_names[SM_HTTP_CLIENT_HEADER_COUNT] = {
+    [SM_HTTP_CLIENT_CONTENT_TYPE] = "content-type",  [SM_HTTP_CLIENT_RETRY_AFTER] = "retry-after",
+    [SM_HTTP_CLIENT_GRPC_STATUS] = "grpc-status",    [SM_HTTP_CLIENT_GRPC_MESSAGE] = "grpc-message",
+    [SM_HTTP_CLIENT_GRPC_DETAILS] = "grpc-status-details-bin",
 };
 
 /* --- events ------------------------------------------------------------------------------------------------------ */
 
-static const char *failure_text(struct sm_http_call *call, CURLcode code)
+static const char *failure_text(struct sm_http_client_call *call, CURLcode code)
 {
     return call->failure[0] ? call->failure : curl_easy_strerror(code);
 }
 
-static void call_end(struct sm_http_call *call, CURLcode code)
+static void call_end(struct sm_http_client_call *call, CURLcode code)
 {
-    struct sm_http_reply reply = {.cut = call->cut};
+    struct sm_http_client_reply reply = {.cut = call->cut};
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &reply.status);
     if (code != CURLE_OK && !call->cut)
         reply.failure = failure_text(call, code);
     if (!call->cut)
         reply.body = sm_buf_str(&call->body);
-    for (int i = 0; i < SM_HTTP_REPLY_HEADER_COUNT; i++)
+    for (int i = 0; i < SM_HTTP_CLIENT_HEADER_COUNT; i++)
         reply.headers[i] = sm_str(call->header_values[i], call->header_lengths[i]);
     curl_multi_remove_handle(call->client->multi, call->easy);
     call->running = false;
@@ -76,7 +76,7 @@ static void finish_calls(struct sm_http_client *client)
     CURLMsg *message;
     int left;
     while ((message = curl_multi_info_read(client->multi, &left))) {
-        struct sm_http_call *call;
+        struct sm_http_client_call *call;
         if (message->msg != CURLMSG_DONE)
             continue;
         CURLcode code = message->data.result;
@@ -271,7 +271,7 @@ void sm_http_client_free(struct sm_http_client *client)
 /* Too much body ends the transfer; what counts then is the status. */
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 {
-    struct sm_http_call *call = arg;
+    struct sm_http_client_call *call = arg;
     sm_buf_put(&call->body, bytes, size * n);
     call->cut = call->body.overflow;
     return call->cut ? 0 : size * n;
@@ -295,15 +295,15 @@ static bool header_is(struct sm_str line, const char *name, struct sm_str *value
 /* Headers and trailers. A new status line (after an interim reply) starts anew. */
 static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 {
-    struct sm_http_call *call = arg;
+    struct sm_http_client_call *call = arg;
     struct sm_str line = sm_str(bytes, size * n), value;
     call->headers_size += line.len;
-    if (call->headers_size > SM_HTTP_REPLY_HEADERS_MAX)
+    if (call->headers_size > SM_HTTP_CLIENT_HEADERS_MAX)
         return 0;
     if (line.len >= 5 && memcmp(line.ptr, "HTTP/", 5) == 0)
         memset(call->header_lengths, 0, sizeof call->header_lengths);
-    for (int i = 0; i < SM_HTTP_REPLY_HEADER_COUNT; i++) {
-        if (!header_is(line, header_names[i], &value) || value.len > SM_HTTP_HEADER_VALUE_MAX)
+    for (int i = 0; i < SM_HTTP_CLIENT_HEADER_COUNT; i++) {
+        if (!header_is(line, header_names[i], &value) || value.len > SM_HTTP_CLIENT_VALUE_MAX)
             continue;
         memcpy(call->header_values[i], value.ptr, value.len);
         call->header_lengths[i] = value.len;
@@ -315,11 +315,11 @@ static long curl_version_of(const struct sm_http_client *client)
 {
     bool tls = strncasecmp(client->url, "https", 5) == 0;
     switch (client->version) {
-    case SM_HTTP_VERSION_2:
+    case SM_HTTP_CLIENT_VERSION_2:
         return CURL_HTTP_VERSION_2TLS;
-    case SM_HTTP_VERSION_H2C:
+    case SM_HTTP_CLIENT_VERSION_H2C:
         return tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
-    case SM_HTTP_VERSION_1:
+    case SM_HTTP_CLIENT_VERSION_1:
         break;
     }
     return CURL_HTTP_VERSION_1_1;
@@ -339,18 +339,18 @@ static void set_up_tls(CURL *easy, const struct sm_http_client *client)
     }
 }
 
-struct sm_http_call *sm_http_call_new(struct sm_http_client *client, sm_http_done_fn *done, void *ctx)
+struct sm_http_client_call *sm_http_client_call_new(struct sm_http_client *client, sm_http_client_done_fn *done, void *ctx)
 {
-    struct sm_http_call *call = sm_xcalloc(1, sizeof *call);
+    struct sm_http_client_call *call = sm_xcalloc(1, sizeof *call);
     CURL *easy = curl_easy_init();
     SM_ASSERT(easy);
-    *call = (struct sm_http_call){
-        .client = client, .easy = easy, .done = done, .ctx = ctx, .body.size_max = SM_HTTP_REPLY_MAX};
+    *call = (struct sm_http_client_call){
+        .client = client, .easy = easy, .done = done, .ctx = ctx, .body.size_max = SM_HTTP_CLIENT_BODY_MAX};
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_URL, client->url);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, client->no_proxy);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, curl_version_of(client));
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, client->version == SM_HTTP_VERSION_H2C ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, client->version == SM_HTTP_CLIENT_VERSION_H2C ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, client->headers);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "spanmill/" SM_VERSION);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)SM_MAX(client->timeout_ns / SM_MS, 1));
@@ -369,17 +369,17 @@ struct sm_http_call *sm_http_call_new(struct sm_http_client *client, sm_http_don
     return call;
 }
 
-void sm_http_call_free(struct sm_http_call *call)
+void sm_http_client_call_free(struct sm_http_client_call *call)
 {
     if (!call)
         return;
-    sm_http_call_abort(call);
+    sm_http_client_call_abort(call);
     curl_easy_cleanup(call->easy);
     sm_buf_fini(&call->body);
     free(call);
 }
 
-void sm_http_call_post(struct sm_http_call *call, struct sm_str body)
+void sm_http_client_post(struct sm_http_client_call *call, struct sm_str body)
 {
     SM_ASSERT(!call->running);
     sm_buf_clear(&call->body);
@@ -393,7 +393,7 @@ void sm_http_call_post(struct sm_http_call *call, struct sm_str body)
     SM_ASSERT(curl_multi_add_handle(call->client->multi, call->easy) == CURLM_OK);
 }
 
-void sm_http_call_abort(struct sm_http_call *call)
+void sm_http_client_call_abort(struct sm_http_client_call *call)
 {
     if (!call->running)
         return;

@@ -48,9 +48,9 @@ struct sm_otlp_protocol {
     bool path_allowed;
     const char *const *headers;         /* always sent; NULL-terminated */
     const char *compression_header;     /* printf format of the header that names the compression */
-    enum sm_http_version version;       /* SM_HTTP_VERSION_1 may be overridden by options.http2 */
+    enum sm_http_client_version version;       /* SM_HTTP_CLIENT_VERSION_1 may be overridden by options.http2 */
     bool framed;                        /* messages have gRPC's five-byte header */
-    void (*read_reply)(const struct sm_http_reply *reply, int64_t now_ns, struct sm_otlp_outcome *outcome);
+    void (*read_reply)(const struct sm_http_client_reply *reply, int64_t now_ns, struct sm_otlp_outcome *outcome);
 };
 
 struct sm_otlp_sender;

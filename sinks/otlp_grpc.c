@@ -3,7 +3,7 @@
 
 static const char *const headers[] = {"Content-Type: application/grpc", "TE: trailers", NULL};
 
-static void read_reply(const struct sm_http_reply *reply, int64_t now_ns SM_UNUSED, struct sm_otlp_outcome *outcome)
+static void read_reply(const struct sm_http_client_reply *reply, int64_t now_ns SM_UNUSED, struct sm_otlp_outcome *outcome)
 {
     sm_otlp_reply_grpc(reply, outcome);
 }
@@ -13,7 +13,7 @@ static const struct sm_otlp_protocol protocol = {
     .path_allowed = false,
     .headers = headers,
     .compression_header = "grpc-encoding: %s",
-    .version = SM_HTTP_VERSION_H2C,
+    .version = SM_HTTP_CLIENT_VERSION_H2C,
     .framed = true,
     .read_reply = read_reply,
 };

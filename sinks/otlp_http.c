@@ -8,7 +8,7 @@ static const struct sm_otlp_protocol protocol = {
     .path_allowed = true,
     .headers = headers,
     .compression_header = "Content-Encoding: %s",
-    .version = SM_HTTP_VERSION_1,
+    .version = SM_HTTP_CLIENT_VERSION_1,
     .framed = false,
     .read_reply = sm_otlp_reply_http,
 };

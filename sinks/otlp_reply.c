@@ -153,21 +153,21 @@ static int64_t retry_after_ns(struct sm_str text, int64_t now_ns)
     return at * SM_SEC - now_ns;
 }
 
-static bool is_protobuf(const struct sm_http_reply *reply)
+static bool is_protobuf(const struct sm_http_client_reply *reply)
 {
     static const char type[] = "application/x-protobuf";
-    struct sm_str t = reply->headers[SM_HTTP_CONTENT_TYPE];
+    struct sm_str t = reply->headers[SM_HTTP_CLIENT_CONTENT_TYPE];
     return t.len >= sizeof type - 1 && strncasecmp(t.ptr, type, sizeof type - 1) == 0;
 }
 
 /* The message of the google.rpc.Status in the body, else the body's beginning when it is text. */
-static void describe_http_failure(const struct sm_http_reply *reply, struct sm_otlp_outcome *o)
+static void describe_http_failure(const struct sm_http_client_reply *reply, struct sm_otlp_outcome *o)
 {
     struct sm_str message = is_protobuf(reply) ? bytes_field(reply->body, 2) : reply->body;
     snprintf(o->why, sizeof o->why, "HTTP %ld: %.*s", reply->status, (int)SM_MIN(message.len, 200), message.ptr);
 }
 
-static bool connection_failed(const struct sm_http_reply *reply, struct sm_otlp_outcome *o)
+static bool connection_failed(const struct sm_http_client_reply *reply, struct sm_otlp_outcome *o)
 {
     if (!reply->failure)
         return false;
@@ -176,7 +176,7 @@ static bool connection_failed(const struct sm_http_reply *reply, struct sm_otlp_
     return true;
 }
 
-void sm_otlp_reply_http(const struct sm_http_reply *reply, int64_t now_ns, struct sm_otlp_outcome *outcome)
+void sm_otlp_reply_http(const struct sm_http_client_reply *reply, int64_t now_ns, struct sm_otlp_outcome *outcome)
 {
     *outcome = (struct sm_otlp_outcome){.result = SM_SINK_OK};
     if (connection_failed(reply, outcome))
@@ -191,7 +191,7 @@ void sm_otlp_reply_http(const struct sm_http_reply *reply, int64_t now_ns, struc
     if (reply->status != 429 && (reply->status < 502 || reply->status > 504))
         return;
     outcome->result = SM_SINK_AGAIN;
-    outcome->retry_after_ns = retry_after_ns(reply->headers[SM_HTTP_RETRY_AFTER], now_ns);
+    outcome->retry_after_ns = retry_after_ns(reply->headers[SM_HTTP_CLIENT_RETRY_AFTER], now_ns);
     if (!outcome->retry_after_ns && is_protobuf(reply))
         (void)read_retry_info(reply->body, &outcome->retry_after_ns);
 }
@@ -235,10 +235,10 @@ static bool code_is_retryable(uint64_t code)
     }
 }
 
-static void refused_by_grpc(const struct sm_http_reply *reply, uint64_t code, struct sm_otlp_outcome *o)
+static void refused_by_grpc(const struct sm_http_client_reply *reply, uint64_t code, struct sm_otlp_outcome *o)
 {
     uint8_t details[DETAILS_MAX];
-    struct sm_str encoded = reply->headers[SM_HTTP_GRPC_DETAILS], message = reply->headers[SM_HTTP_GRPC_MESSAGE];
+    struct sm_str encoded = reply->headers[SM_HTTP_CLIENT_GRPC_DETAILS], message = reply->headers[SM_HTTP_CLIENT_GRPC_MESSAGE];
     encoded.len = SM_MIN(encoded.len, sizeof details);
     struct sm_str status = sm_str(details, base64_decode(encoded, details));
     bool has_retry_info = read_retry_info(status, &o->retry_after_ns);
@@ -257,13 +257,13 @@ static struct sm_str unframed(struct sm_str body)
     return size <= body.len - GRPC_FRAME_HEADER ? sm_str(body.ptr + GRPC_FRAME_HEADER, size) : (struct sm_str){NULL, 0};
 }
 
-void sm_otlp_reply_grpc(const struct sm_http_reply *reply, struct sm_otlp_outcome *outcome)
+void sm_otlp_reply_grpc(const struct sm_http_client_reply *reply, struct sm_otlp_outcome *outcome)
 {
     *outcome = (struct sm_otlp_outcome){.result = SM_SINK_OK};
     uint64_t code;
     if (connection_failed(reply, outcome))
         return;
-    bool said = parse_number(reply->headers[SM_HTTP_GRPC_STATUS], &code);
+    bool said = parse_number(reply->headers[SM_HTTP_CLIENT_GRPC_STATUS], &code);
     if (!said && reply->status == 200) {
         outcome->result = reply->cut ? SM_SINK_REJECT : SM_SINK_AGAIN;
         snprintf(outcome->why, sizeof outcome->why, reply->cut ? "reply too long" : "the stream ended without a status");

@@ -21,7 +21,7 @@ struct sm_otlp_outcome {
 };
 
 /* now_ns: wall clock, for a Retry-After that is a date. */
-void sm_otlp_reply_http(const struct sm_http_reply *reply, int64_t now_ns, struct sm_otlp_outcome *outcome);
-void sm_otlp_reply_grpc(const struct sm_http_reply *reply, struct sm_otlp_outcome *outcome);
+void sm_otlp_reply_http(const struct sm_http_client_reply *reply, int64_t now_ns, struct sm_otlp_outcome *outcome);
+void sm_otlp_reply_grpc(const struct sm_http_client_reply *reply, struct sm_otlp_outcome *outcome);
 
 #endif

@@ -15,12 +15,13 @@ enum { FRAME_HEADER_SIZE = 5, HEADERS_MAX = 64 };
 /* One batch on its way. */
 struct slot {
     struct sm_otlp_sender *sender;
-    struct sm_http_call *call;
+    struct sm_http_client_call *call;
     struct sm_sink_batch *batch; /* NULL: idle */
     struct sm_buf request;       /* encoded and framed */
     struct sm_buf packed;        /* compressed and framed, where that is wanted */
     uint64_t request_spans;
-    struct slot *next; /* all slots */
+    char why[sizeof(((struct sm_otlp_outcome *)0)->why)]; /* the first trouble with the batch */
+    struct slot *next;                                    /* all slots */
 };
 
 struct sm_otlp_sender {
@@ -75,7 +76,7 @@ void sm_otlp_sender_close(void *sender)
         struct slot *slot = s->slots;
         s->slots = slot->next;
         SM_ASSERT(!slot->batch);
-        sm_http_call_free(slot->call);
+        sm_http_client_call_free(slot->call);
         sm_buf_fini(&slot->request);
         sm_buf_fini(&slot->packed);
         free(slot);
@@ -187,7 +188,7 @@ static enum sm_rc client_open(struct sm_otlp_sender *s, struct sm_loop *loop, co
         return rc;
     struct sm_http_client_config config = {
         .url = url,
-        .version = s->options.http2 ? SM_HTTP_VERSION_H2C : s->protocol->version,
+        .version = s->options.http2 ? SM_HTTP_CLIENT_VERSION_H2C : s->protocol->version,
         .headers = headers,
         .timeout_ns = s->options.timeout_ns,
         .ca_file = s->options.ca_file,
@@ -255,24 +256,31 @@ static void send_part(struct slot *slot)
         sm_compress_append(s->compress, message_of(s, &slot->request), body);
     }
     frame_end(s, body, s->compress != NULL);
-    sm_http_call_post(slot->call, sm_buf_str(body));
+    sm_http_client_post(slot->call, sm_buf_str(body));
 }
 
-static void slot_end(struct slot *slot, enum sm_sink_result result, int64_t retry_after_ns, const char *why)
+static void note_trouble(struct slot *slot, const char *why)
+{
+    if (!slot->why[0])
+        snprintf(slot->why, sizeof slot->why, "%s", why);
+}
+
+static void slot_end(struct slot *slot, enum sm_sink_result result, int64_t retry_after_ns)
 {
     struct sm_sink_batch *batch = slot->batch;
     slot->batch = NULL;
-    sm_sink_done(batch, result, batch->spans_rejected, retry_after_ns, why);
+    sm_sink_done(batch, result, batch->spans_rejected, retry_after_ns, slot->why);
 }
 
-static void on_reply(void *ctx, const struct sm_http_reply *reply)
+static void on_reply(void *ctx, const struct sm_http_client_reply *reply)
 {
     struct slot *slot = ctx;
     struct sm_sink_batch *batch = slot->batch;
     struct sm_otlp_outcome outcome;
     slot->sender->protocol->read_reply(reply, sm_clock_wall_ns(), &outcome);
+    note_trouble(slot, outcome.why);
     if (outcome.result == SM_SINK_AGAIN) {
-        slot_end(slot, SM_SINK_AGAIN, outcome.retry_after_ns, outcome.why);
+        slot_end(slot, SM_SINK_AGAIN, outcome.retry_after_ns);
         return;
     }
     bool refused = outcome.result == SM_SINK_REJECT;
@@ -281,7 +289,7 @@ static void on_reply(void *ctx, const struct sm_http_reply *reply)
     if (batch->spans_done < batch->spans)
         send_part(slot);
     else
-        slot_end(slot, SM_SINK_OK, 0, outcome.why);
+        slot_end(slot, SM_SINK_OK, 0);
 }
 
 static struct slot *take_slot(struct sm_otlp_sender *s)
@@ -292,7 +300,7 @@ static struct slot *take_slot(struct sm_otlp_sender *s)
     }
     struct slot *slot = sm_xcalloc(1, sizeof *slot);
     slot->sender = s;
-    slot->call = sm_http_call_new(s->client, on_reply, slot);
+    slot->call = sm_http_client_call_new(s->client, on_reply, slot);
     slot->next = s->slots;
     s->slots = slot;
     return slot;
@@ -302,10 +310,11 @@ void sm_otlp_sender_write(void *sender, struct sm_sink_batch *batch)
 {
     struct slot *slot = take_slot(sender);
     slot->batch = batch;
+    slot->why[0] = '\0';
     if (batch->spans_done < batch->spans)
         send_part(slot);
     else
-        slot_end(slot, SM_SINK_OK, 0, NULL);
+        slot_end(slot, SM_SINK_OK, 0);
 }
 
 void sm_otlp_sender_cancel(void *sender)
@@ -314,7 +323,8 @@ void sm_otlp_sender_cancel(void *sender)
     for (struct slot *slot = s->slots; slot; slot = slot->next) {
         if (!slot->batch)
             continue;
-        sm_http_call_abort(slot->call);
-        slot_end(slot, SM_SINK_AGAIN, 0, "shutting down");
+        sm_http_client_call_abort(slot->call);
+        note_trouble(slot, "shutting down");
+        slot_end(slot, SM_SINK_AGAIN, 0);
     }
 }

@@ -1,6 +1,8 @@
+#include "base/log.h"
 #include "pipeline/fanout.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 enum { SEEN_MAX = 4096 };
@@ -70,6 +72,13 @@ struct rig {
     unsigned came_home;
     uint64_t kept_spans;
 };
+
+static void be_quiet(void)
+{
+    sm_log_setup(&(struct sm_log_config){.fd = open("/dev/null", O_WRONLY)});
+}
+
+TestSuite(fanout, .init = be_quiet);
 
 static void rig_init(struct rig *r, unsigned sinks, unsigned shards)
 {

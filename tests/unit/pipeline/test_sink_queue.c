@@ -1,6 +1,8 @@
+#include "base/log.h"
 #include "pipeline/sink_queue.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 enum { PENDING_MAX = 16 };
@@ -29,7 +31,7 @@ static void fake_write(void *sink, struct sm_sink_batch *batch)
     if (f->holds)
         f->pending[f->pending_count++] = batch;
     else
-        sm_sink_done(batch, f->answer, f->rejected_spans, f->retry_after_ns, "told so");
+        sm_sink_done(batch, f->answer, f->rejected_spans, f->retry_after_ns, f->answer == SM_SINK_OK ? NULL : "told so");
 }
 
 static void fake_end(struct fake *f, enum sm_sink_result result)
@@ -82,6 +84,13 @@ static void queue_free(struct sm_sink_queue *q)
     sm_sink_queue_abandon(q, 0);
     sm_sink_queue_free(q);
 }
+
+static void be_quiet(void)
+{
+    sm_log_setup(&(struct sm_log_config){.fd = open("/dev/null", O_WRONLY)});
+}
+
+TestSuite(sink_queue, .init = be_quiet);
 
 static const struct sm_trace small = {.span_count = 4, .bytes = 100};
 
