@@ -2,7 +2,8 @@
 """Checks of the tree that no compiler makes. Prints one line per check and `N passed, N failed` at the end.
 
   layers     includes point only downwards: base < span < store < pipeline < {ingest, analysis, sinks} < query < app;
-             the three in braces never include each other; bench includes nothing of the product but base
+             the three in braces never include each other; bench includes nothing of the product but base, only its
+             micro-benchmarks call the product's parts
   targets    CMakeLists.txt gives each folder only folders below it
   defs       every entry of a .def list has its help, its reference text and its test, as far as its list asks for one
   clocks     tests do not sleep: they poll with a deadline or move the virtual clock
@@ -28,6 +29,7 @@ BELOW = {
     "query": ["base", "span", "store", "pipeline", "ingest", "analysis", "sinks"],
     "app": ["base", "span", "store", "pipeline", "ingest", "analysis", "sinks", "query"],
     "bench": ["base"],
+    "bench/micro": ["bench", "base", "span", "store", "pipeline", "ingest", "analysis", "sinks"],
 }
 
 # Lists whose entries users see: the page that must name each, and which argument of the entry is that name.
@@ -63,6 +65,12 @@ def text(name):
     return TEXTS[name]
 
 
+def layer_of(name):
+    """The entry of BELOW that a path from the root belongs to, or its first folder."""
+    folders = [f for f in BELOW if name.startswith(f + "/")]
+    return max(folders, key=len) if folders else name.split("/")[0]
+
+
 def line_of(name, offset):
     return text(name).count("\n", 0, offset) + 1
 
@@ -73,13 +81,13 @@ def sources(*suffixes):
 
 def check_layers():
     for name in sources(".c", ".h", ".def"):
-        folder = name.split("/")[0]
+        folder = layer_of(name)
         if folder not in BELOW:
             continue
         for match in INCLUDE.finditer(text(name)):
             target = match.group(1)
             where = f"{name}:{line_of(name, match.start())}"
-            layer = target.split("/")[0]
+            layer = layer_of(target)
             if "/" not in target or not (ROOT / target).is_file():
                 yield f'{where}: includes "{target}", which is not a path from the root of the tree'
             elif layer != folder and layer not in BELOW[folder]:
@@ -93,7 +101,7 @@ def check_targets():
         depends = re.search(r"DEPENDS\s+((?:[a-z]+\s*)+)", match.group(2))
         found[match.group(1)] = depends.group(1).split() if depends else []
     for folder in BELOW:
-        if folder in ("app", "bench"):
+        if folder == "app" or folder.startswith("bench"):
             continue
         if folder not in found:
             yield f"CMakeLists.txt: folder {folder} has no target"
@@ -162,7 +170,7 @@ def check_paths():
 
 def check_headers():
     for name in sources(".c", ".h"):
-        if name.split("/")[0] not in BELOW or name.startswith("bench/"):
+        if layer_of(name) not in BELOW or name.startswith("bench/"):
             continue
         if not text(name).startswith("/*"):
             yield f"{name}: does not begin with a comment that says what it is for"
