@@ -233,21 +233,35 @@ static void validate_rules(const struct sm_config_rules *rules, struct sm_config
     }
 }
 
-static bool is_url(const char *text)
+/* A host, perhaps behind a scheme that we speak; the sink itself takes the rest apart. */
+static bool is_endpoint(const char *text)
 {
-    const char *rest = strncmp(text, "http://", 7) == 0 ? text + 7 : strncmp(text, "https://", 8) == 0 ? text + 8 : "";
-    return *rest && !strchr("/:?#", *rest) && !strpbrk(rest, " \"<>\\^`{|}");
+    const char *scheme_end = strstr(text, "://");
+    if (scheme_end && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
+        return false;
+    const char *host = scheme_end ? scheme_end + 3 : text;
+    return *host && !strchr("/:?#", *host) && !strpbrk(host, " \"<>\\^`{|}");
+}
+
+static void validate_tls(const struct sm_config_sink *sink, size_t i, struct sm_config_report *report)
+{
+    if (!sink->tls.cert != !sink->tls.key)
+        sm_config_report_add(report, &sink->pos, "sinks[%zu].tls: cert and key belong together", i);
+    if (sink->tls.insecure && sink->tls.ca)
+        sm_config_report_add(report, &sink->pos, "sinks[%zu].tls: insecure contradicts ca", i);
 }
 
 static void validate_sinks(const struct sm_config_sinks *sinks, struct sm_config_report *report)
 {
     for (size_t i = 0; i < sinks->n; i++) {
         const struct sm_config_sink *sink = &sinks->items[i];
-        if (sink->endpoint && !is_url(sink->endpoint))
-            sm_config_report_add(
-                report, &sink->pos,
-                "sinks[%zu].endpoint: \"%.200s\" is not a URL; write for example http://127.0.0.1:4318", i,
-                sink->endpoint);
+        if (sink->endpoint && !is_endpoint(sink->endpoint))
+            sm_config_report_add(report, &sink->pos,
+                                 "sinks[%zu].endpoint: \"%.200s\" is no endpoint; write for example http://127.0.0.1:4318",
+                                 i, sink->endpoint);
+        if (sink->http2 && sink->type != SM_CONFIG_SINK_OTLP_HTTP)
+            sm_config_report_add(report, &sink->pos, "sinks[%zu].http2 has a meaning only for otlp_http", i);
+        validate_tls(sink, i, report);
         if (sink->retry.initial_ns > sink->retry.max_ns)
             sm_config_report_add(report, &sink->pos, "sinks[%zu].retry: initial is longer than max", i);
         validate_names("sinks", sink->name, "store", i, &sink->pos, report);

@@ -22,6 +22,7 @@
 #include "base/net/http.h"
 #include "base/secret.h"
 #include "pipeline/sink_queue.h"
+#include "sinks/otlp.h"
 #include "span/codec/codec.h"
 
 #define SM_CONFIG_FILE_SIZE_MAX (1 << 20)
@@ -88,7 +89,6 @@ struct sm_config_rules {
 enum sm_config_priority { SM_CONFIG_PRIORITY_KEEP, SM_CONFIG_PRIORITY_RATE, SM_CONFIG_PRIORITY_OFF };
 
 enum sm_config_sink_type { SM_CONFIG_SINK_OTLP_GRPC, SM_CONFIG_SINK_OTLP_HTTP };
-enum sm_config_compression { SM_CONFIG_COMPRESSION_NONE, SM_CONFIG_COMPRESSION_GZIP };
 
 struct sm_config_sink {
     struct sm_config_pos pos;
@@ -96,8 +96,14 @@ struct sm_config_sink {
     enum sm_config_sink_type type;
     char *endpoint;
     struct sm_config_headers headers;
-    enum sm_config_compression compression;
+    enum sm_otlp_compression compression;
     int64_t timeout_ns;
+    bool http2;
+    bool spanmill; /* the other side */
+    struct {
+        char *ca, *cert, *key; /* NULL: unset */
+        bool insecure;
+    } tls;
     struct {
         uint32_t spans_max;
         uint64_t bytes_max;

@@ -96,6 +96,20 @@ Test(config, every_key_has_sound_range_default_and_help)
     }
 }
 
+Test(config, defaults_of_sinks_are_those_of_the_code)
+{
+    cr_assert_str_eq(load("sinks: [{name: a, type: otlp_http, endpoint: h}, {name: b, type: otlp_grpc, endpoint: h}]"), "");
+    const struct sm_sink_ops *ops[] = {&sm_otlp_http_ops, &sm_otlp_grpc_ops};
+    struct sm_sink_retry retry = SM_SINK_RETRY_DEFAULT;
+    for (size_t i = 0; i < config->sinks.n; i++) {
+        const struct sm_config_sink *sink = &config->sinks.items[i];
+        cr_expect_eq(sink->batch.spans_max, ops[i]->batch_spans_max);
+        cr_expect_eq(sink->batch.linger_ns, ops[i]->batch_linger_ns);
+        cr_expect_eq(sink->in_flight_max, ops[i]->in_flight_max);
+        cr_expect_eq(memcmp(&sink->retry, &retry, sizeof retry), 0);
+    }
+}
+
 /* ---- types ---- */
 
 struct value_case {
@@ -326,9 +340,9 @@ Test(config, whole_file)
     cr_assert_eq(config->sinks.n, 1u);
     const struct sm_config_sink *sink = config->sinks.items;
     cr_expect_eq(sink->type, SM_CONFIG_SINK_OTLP_HTTP);
-    cr_expect_eq(sink->compression, SM_CONFIG_COMPRESSION_GZIP);
+    cr_expect_eq(sink->compression, SM_OTLP_COMPRESSION_AUTO);
     cr_expect_eq(sink->batch.spans_max, 100u);
-    cr_expect_eq(sink->timeout_ns, 10 * SM_SEC);
+    cr_expect_eq(sink->timeout_ns, 5 * SM_SEC);
     cr_assert_eq(sink->headers.n, 2u);
     cr_expect_str_eq(sink->headers.items[0].name, "Authorization");
     cr_expect(sm_str_eq(sm_secret_reveal(&sink->headers.items[0].value), SM_STR("Bearer abc")));
@@ -600,8 +614,16 @@ Test(config, contradictions_are_found)
         {"windows: {max_age: 2m}\nmemory: {soft: 99%}", "memory.soft must not be above memory.hard\n"},
         {"memory: {soft: 50%}\nquery: {base_path: x}", "query.base_path must begin with /\n"},
         {"query: {base_path: /x}\nlisten: {zipkin: :4318, otlp_http: :4318}", "listen.otlp_http and listen.zipkin both want :4318\n"},
-        {"listen: {zipkin: ':0', otlp_http: ':0'}\nsinks: [{name: a, type: otlp_grpc, endpoint: tempo:4317}]",
-         "f.yaml:2:10: sinks[0].endpoint: \"tempo:4317\" is not a URL; write for example http://127.0.0.1:4318\n"},
+        {"listen: {zipkin: ':0', otlp_http: ':0'}\nsinks: [{name: a, type: otlp_grpc, endpoint: 'grpc://tempo:4317'}]",
+         "f.yaml:2:10: sinks[0].endpoint: \"grpc://tempo:4317\" is no endpoint; write for example http://127.0.0.1:4318\n"},
+        {"sinks: [{name: a, type: otlp_grpc, endpoint: 'http://:1'}]",
+         "f.yaml:1:10: sinks[0].endpoint: \"http://:1\" is no endpoint; write for example http://127.0.0.1:4318\n"},
+        {"sinks: [{name: a, type: otlp_grpc, endpoint: 'tempo:4317', http2: true}]",
+         "f.yaml:1:10: sinks[0].http2 has a meaning only for otlp_http\n"},
+        {"sinks: [{name: a, type: otlp_grpc, endpoint: 'tempo:4317', tls: {cert: x}}]",
+         "f.yaml:1:10: sinks[0].tls: cert and key belong together\n"},
+        {"sinks: [{name: a, type: otlp_grpc, endpoint: 'tempo:4317', tls: {ca: x, insecure: true}}]",
+         "f.yaml:1:10: sinks[0].tls: insecure contradicts ca\n"},
         {"sinks: [{name: store, type: otlp_grpc, endpoint: 'http://x'}]", "f.yaml:1:10: sinks[0]: the name \"store\" is taken\n"},
         {"sinks: [{name: a, type: otlp_grpc, endpoint: 'http://x', retry: {initial: 1m}}]",
          "f.yaml:1:10: sinks[0].retry: initial is longer than max\n"},
