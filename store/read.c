@@ -325,12 +325,17 @@ struct check {
     void *ctx;
 };
 
+static void report(const struct check *c, uint64_t offset, const char *what)
+{
+    if (c->fn)
+        c->fn(c->ctx, c->segment->name, offset, what);
+}
+
 static void report_range(void *ctx, uint64_t offset, uint64_t size)
 {
-    const struct check *c = ctx;
     char what[64];
     snprintf(what, sizeof what, "%llu bytes are no readable block", (unsigned long long)size);
-    c->fn(c->ctx, c->segment->name, offset, what);
+    report(ctx, offset, what);
 }
 
 static uint64_t check_segment(struct check *c, struct sm_segment *segment)
@@ -345,7 +350,7 @@ static uint64_t check_segment(struct check *c, struct sm_segment *segment)
         damage++;
     }
     if (segment->sealed && !sm_footer_verify(&segment->footer)) {
-        c->fn(c->ctx, segment->name, segment->footer.offset, "footer is damaged; it is rebuilt when it is used");
+        report(c, segment->footer.offset, "footer is damaged; it is rebuilt when it is used");
         damage++;
     }
     return damage;

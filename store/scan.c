@@ -171,8 +171,10 @@ static void walk_file(struct walk *w)
     scan->end = SM_MIN(at, scan->file_size);
     while (at < scan->file_size) {
         uint64_t size = take_block(w, at);
-        if (!size)
+        if (!size) {
             size = skip_footer(w, at);
+            scan->footers += size > 0;
+        }
         if (size) {
             if (at != scan->end)
                 report_damage(scan, scan->end, at);
@@ -187,7 +189,7 @@ static void walk_file(struct walk *w)
 void sm_scan_run(struct sm_scan *scan)
 {
     struct walk w = {.scan = scan, .unpacker = sm_block_reader_new()};
-    scan->blocks = scan->damaged_ranges = scan->damaged_bytes = 0;
+    scan->blocks = scan->footers = scan->damaged_ranges = scan->damaged_bytes = 0;
     walk_file(&w);
     sm_block_reader_free(w.unpacker);
     sm_buf_fini(&w.raw);

@@ -18,7 +18,7 @@ struct sm_scan {
     void *ctx;
     /* out */
     uint64_t end;           /* behind the last block or footer */
-    uint64_t blocks;
+    uint64_t blocks, footers;
     uint64_t damaged_ranges, damaged_bytes; /* between blocks; the tail is not among them */
 };
 

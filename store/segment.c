@@ -93,8 +93,8 @@ static void log_damage(void *ctx, uint64_t offset, uint64_t size)
     sm_log(SM_LOG_WARN, "store_segment_damaged", sm_kv("segment", s->name), sm_kv("offset", offset), sm_kv("bytes", size));
 }
 
-/* Rebuilds an index from the blocks; returns where they end. */
-static struct sm_index *scan(struct sm_segment *s, uint64_t file_size, uint64_t *end)
+/* Rebuilds an index from the blocks; *end is where they end, *footers how many footers were stepped over. */
+static struct sm_index *scan(struct sm_segment *s, uint64_t file_size, uint64_t *end, uint64_t *footers)
 {
     struct sm_index *index = sm_index_new();
     struct sm_scan run = {
@@ -104,6 +104,7 @@ static struct sm_index *scan(struct sm_segment *s, uint64_t file_size, uint64_t 
     sm_env_count(&s->env->counters.damaged_bytes, run.damaged_bytes);
     sm_env_count(&s->env->counters.names_overflowed, sm_index_overflowed(index));
     *end = run.end;
+    *footers = run.footers;
     return index;
 }
 
@@ -120,9 +121,10 @@ static void cut_tail(struct sm_segment *s, uint64_t end, uint64_t file_size)
 
 static enum sm_rc recover(struct sm_segment *s, uint64_t file_size, struct sm_err *err)
 {
-    uint64_t end;
-    struct sm_index *index = scan(s, file_size, &end);
+    uint64_t end, footers;
+    struct sm_index *index = scan(s, file_size, &end, &footers);
     atomic_store(&s->index, index);
+    s->footer_damaged = footers > 0;
     if (sm_index_rows(index) == 0 && file_size > SM_FORMAT_FILE_HEADER_SIZE)
         return sm_err_set(err, SM_E_NOTFOUND, "segment %s has no readable block", s->name);
     cut_tail(s, end, file_size);
@@ -249,9 +251,9 @@ void sm_segment_repair(struct sm_segment_view *view)
     struct sm_segment *s = view->segment;
     pthread_mutex_lock(&s->lock);
     if (!atomic_load(&s->index)) {
-        uint64_t end;
+        uint64_t end, footers;
         sm_log(SM_LOG_WARN, "store_footer_damaged", sm_kv("segment", s->name));
-        struct sm_index *index = scan(s, atomic_load(&s->size), &end);
+        struct sm_index *index = scan(s, atomic_load(&s->size), &end, &footers);
         sm_env_count(&s->env->counters.footers_rebuilt, 1);
         atomic_store(&s->footer_wanted, true);
         atomic_store_explicit(&s->index, index, memory_order_release);

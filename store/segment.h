@@ -24,7 +24,8 @@ struct sm_segment {
     char name[SM_FORMAT_NAME_SIZE];
     int fd;
     struct sm_store_env *env;
-    bool sealed; /* has a footer */
+    bool sealed;         /* has a good footer */
+    bool footer_damaged; /* found at opening: it had one that is no good */
     struct sm_footer footer;
     _Atomic(struct sm_index *) index; /* NULL: the footer serves */
     _Atomic bool footer_wanted;       /* the writer should write one: none there, or it is damaged */

@@ -200,7 +200,6 @@ static struct sm_segment *seal_segment(struct sm_store *store, struct sm_segment
 static struct sm_segment *finish_recovered(struct sm_store *store, struct sm_segment *segment)
 {
     struct sm_err err;
-    sm_env_count(&store->env.counters.footers_rebuilt, 1);
     struct sm_segment *sealed = seal_segment(store, segment, &err);
     if (!sealed) {
         sm_log(SM_LOG_WARN, "store_footer_not_written", sm_kv("error", err.text));
@@ -231,6 +230,8 @@ static struct sm_segment *open_segment(struct sm_store *store, const struct foun
         sm_segment_put(segment);
         return NULL;
     }
+    if (!segment->sealed && (!newest || segment->footer_damaged))
+        sm_env_count(&store->env.counters.footers_rebuilt, 1);
     if (!segment->sealed && !store->options.read_only && (!newest || is_full(store, segment)))
         segment = finish_recovered(store, segment);
     return segment;

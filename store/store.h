@@ -274,7 +274,7 @@ struct sm_store_segment_info {
 };
 void sm_store_segments(struct sm_store *store, void (*fn)(void *ctx, const struct sm_store_segment_info *info), void *ctx);
 
-/* Reads and checks every byte of every segment. Damage is reported through `fn` as text and counted; returns how many
+/* Reads and checks every byte of every segment. Damage is reported through `fn` (NULL: not) as text; returns how many
  * damaged places there are. */
 uint64_t sm_store_check(struct sm_store *store, void (*fn)(void *ctx, const char *file, uint64_t offset, const char *what),
                         void *ctx);
