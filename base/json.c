@@ -162,6 +162,12 @@ size_t sm_json_unescape(const struct sm_json_text *text, uint8_t *out)
     return (size_t)(out - begin);
 }
 
+void sm_json_plain(struct sm_json_text *text, uint8_t *buffer, size_t size)
+{
+    if (text->escaped && text->len <= size)
+        *text = (struct sm_json_text){buffer, sm_json_unescape(text, buffer), false};
+}
+
 /* Literals */
 
 static bool literal(struct sm_json *j, const char *text, size_t len)

@@ -228,6 +228,9 @@ bool sm_json_raw(struct sm_json *j, struct sm_str *text);
 #define sm_json_is(text, literal)                                                                                      \
     ((text)->len == sizeof(literal) - 1 && memcmp((text)->ptr, (literal), sizeof(literal) - 1) == 0)
 
+/* Makes an escaped text of up to `size` bytes plain in `buffer`; a longer one is left as it is. For comparing keys. */
+void sm_json_plain(struct sm_json_text *text, uint8_t *buffer, size_t size);
+
 /* Writes what an escaped string means; at most text->len bytes. Returns the length. */
 size_t sm_json_unescape(const struct sm_json_text *text, uint8_t *out);
 

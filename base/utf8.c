@@ -101,3 +101,66 @@ bool sm_utf8_valid(const void *bytes, size_t size)
     }
     return true;
 }
+
+/* Upper-case letters at every `step` from first to last; lower case is `shift` above. In order. */
+static const struct {
+    uint16_t first, last;
+    uint8_t step;
+    int8_t shift;
+} upper_case[] = {
+    {0x00c0, 0x00d6, 1, 32}, {0x00d8, 0x00de, 1, 32}, {0x0100, 0x012e, 2, 1},  {0x0132, 0x0136, 2, 1},
+    {0x0139, 0x0147, 2, 1},  {0x014a, 0x0176, 2, 1},  {0x0178, 0x0178, 1, -121}, {0x0179, 0x017d, 2, 1},
+    {0x01cb, 0x01db, 2, 1},  {0x01de, 0x01ee, 2, 1},  {0x01f2, 0x01f4, 2, 1},  {0x01f8, 0x021e, 2, 1},
+    {0x0222, 0x0232, 2, 1},  {0x0386, 0x0386, 1, 38}, {0x0388, 0x038a, 1, 37}, {0x038c, 0x038c, 1, 64},
+    {0x038e, 0x038f, 1, 63}, {0x0391, 0x03a1, 1, 32}, {0x03a3, 0x03ab, 1, 32}, {0x03d8, 0x03ee, 2, 1},
+    {0x0400, 0x040f, 1, 80}, {0x0410, 0x042f, 1, 32}, {0x0460, 0x0480, 2, 1},  {0x048a, 0x04be, 2, 1},
+    {0x04c0, 0x04c0, 1, 15}, {0x04c1, 0x04cd, 2, 1},  {0x04d0, 0x052e, 2, 1},  {0x0531, 0x0556, 1, 48},
+    {0x1e00, 0x1e94, 2, 1},  {0x1ea0, 0x1efe, 2, 1},  {0xff21, 0xff3a, 1, 32},
+};
+
+static uint32_t lower_character(uint32_t c)
+{
+    for (size_t i = 0; i < SM_ARRAY_LEN(upper_case) && c >= upper_case[i].first; i++) {
+        if (c <= upper_case[i].last)
+            return (c - upper_case[i].first) % upper_case[i].step ? c : c + (uint32_t)(int32_t)upper_case[i].shift;
+    }
+    return c;
+}
+
+static void lower_multibyte(uint8_t *out, const uint8_t *p, size_t n)
+{
+    uint32_t c = n == 2 ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3f) : (p[0] & 0xfu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3f);
+    c = lower_character(c);
+    if (n == 3)
+        out[0] = (uint8_t)(0xe0 | c >> 12);
+    else
+        out[0] = (uint8_t)(0xc0 | c >> 6);
+    if (n == 3)
+        out[1] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+    out[n - 1] = (uint8_t)(0x80 | (c & 0x3f));
+}
+
+void sm_utf8_lower(uint8_t *out, const void *text, size_t size)
+{
+    const uint8_t *p = text, *end = p + size;
+    while (p < end) {
+        while (end - p >= 8 && !(sm_load_le64(p) & HIGHS)) {
+            uint64_t w = sm_load_le64(p);
+            uint64_t upper = (w + (0x80 - 'A') * ONES) & ~(w + (0x80 - 'Z' - 1) * ONES) & HIGHS;
+            sm_store_le64(out, w | upper >> 2);
+            p += 8, out += 8;
+        }
+        if (p == end)
+            return;
+        size_t n = sm_utf8_char(p, end);
+        if (n == 2 || n == 3) {
+            lower_multibyte(out, p, n);
+        } else {
+            n += n == 0;
+            memmove(out, p, n);
+            if (*out >= 'A' && *out <= 'Z')
+                *out |= 0x20;
+        }
+        p += n, out += n;
+    }
+}

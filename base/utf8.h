@@ -16,6 +16,11 @@ size_t sm_utf8_char(const uint8_t *p, const uint8_t *end);
 
 bool sm_utf8_valid(const void *bytes, size_t size);
 
+/* Lower case, character by character, for the scripts that names are written in: Latin, Greek, Cyrillic, Armenian, full-width
+ * forms (Unicode's simple mappings where upper and lower case have equally many bytes; the rest stays). `out` takes `size`
+ * bytes and may be the text itself. Bytes that are not UTF-8 stay. */
+void sm_utf8_lower(uint8_t *out, const void *text, size_t size);
+
 /* The portable twin of sm_utf8_plain, for tests to compare with. */
 const uint8_t *sm_utf8_plain_portable(const uint8_t *p, const uint8_t *end);
 

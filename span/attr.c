@@ -196,6 +196,11 @@ static void put_json(const struct sm_value *value, struct sm_buf *out, unsigned 
     }
 }
 
+void sm_value_json(const struct sm_value *value, struct sm_buf *out)
+{
+    put_json(value, out, 1);
+}
+
 void sm_value_text(const struct sm_value *value, struct sm_buf *out)
 {
     switch (value->type) {

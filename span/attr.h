@@ -79,5 +79,7 @@ struct sm_str sm_span_name_bytes(const uint8_t *bytes, size_t size);
  * kvlists as JSON; depth capped at SM_VALUE_DEPTH_MAX. */
 struct sm_buf;
 void sm_value_text(const struct sm_value *value, struct sm_buf *out);
+/* Appends the value as JSON: as above, but strings and bytes in quotes and an empty value as null. */
+void sm_value_json(const struct sm_value *value, struct sm_buf *out);
 
 #endif

@@ -87,3 +87,27 @@ Test(utf8, validity_after_ascii_of_any_length)
         cr_assert_not(sm_utf8_valid(text, sizeof text));
     }
 }
+
+Test(utf8, lower_case)
+{
+    static const struct {
+        const char *text, *lower;
+    } cases[] = {
+        {"", ""},
+        {"GET /Orders/{ID}", "get /orders/{id}"},
+        {"@AZ[`az{", "@az[`az{"},
+        {"Zo\xc3\x8b GR\xc3\x9c\xc3\x9f \xc3\x97", "zo\xc3\xab gr\xc3\xbc\xc3\x9f \xc3\x97"},         /* \u00d7 is a sign */
+        {"\xce\x91\xce\xa9 \xd0\x96\xd0\x81 \xc5\xb8", "\xce\xb1\xcf\x89 \xd0\xb6\xd1\x91 \xc3\xbf"}, /* Greek, Cyrillic, Latin */
+        {"\xc4\xb0 \xc4\x80\xc4\x81", "\xc4\xb0 \xc4\x81\xc4\x81"},                                       /* dotted I stays */
+        {"\xef\xbc\xa1 \xe6\x97\xa5 \xf0\x9f\x9a\x80Q", "\xef\xbd\x81 \xe6\x97\xa5 \xf0\x9f\x9a\x80q"},
+        {"A\xff\xc3" "B\xe2\x80", "a\xff\xc3" "b\xe2\x80"},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
+        uint8_t out[64];
+        size_t n = strlen(cases[i].text);
+        sm_utf8_lower(out, cases[i].text, n);
+        cr_assert_arr_eq(out, cases[i].lower, n, "%s", cases[i].text);
+        sm_utf8_lower(out, out, n);
+        cr_assert_arr_eq(out, cases[i].lower, n, "in place, twice");
+    }
+}

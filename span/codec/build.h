@@ -1,0 +1,119 @@
+/* Building canonical spans: what the transcoding codecs share.
+ *
+ * A builder writes the spans of one payload one after the other into an arena payload and their headers into the batch.
+ * The arena may move while it grows: keep offsets, not pointers, over anything that asks for room. Texts that are written
+ * must be readable for 16 bytes past their end (payloads and arenas are).
+ *
+ *     sm_build_open(&b, decoder, batch, payload->size)
+ *     per span: sm_build_span(&b); ... attributes and other fields in any order ...; sm_build_commit or sm_build_drop
+ *     sm_build_close(&b)
+ *
+ * In front of each span there is room for SM_BUILD_FRONT bytes, so that fields which become known last (ids, times) can be
+ * written first: sm_build_front moves the span's start down. One worker; no allocation except the arena's growth. */
+#ifndef SM_BUILD_H
+#define SM_BUILD_H
+
+#include "base/pb.h"
+#include "span/codec/codec.h"
+
+#define SM_BUILD_FRONT 64
+
+struct sm_build {
+    struct sm_decoder *d;
+    struct sm_batch *batch;
+    struct sm_payload *arena;
+    uint8_t *p, *limit;  /* where the next byte goes; end of the arena */
+    struct sm_span *head; /* of the span being built */
+    uint32_t *wanted;
+    size_t body_at;      /* offset of the span's first byte behind its front */
+    size_t front_size;   /* bytes in use before body_at */
+    uint32_t attributes;
+    enum sm_reject reject; /* why the span will be refused; SM_REJECT_COUNT: not so far */
+    bool no_memory;
+};
+
+enum sm_rc sm_build_open(struct sm_build *b, struct sm_decoder *d, struct sm_batch *batch, size_t size_hint) SM_MUST_USE;
+/* Hands the arena to the batch. */
+void sm_build_close(struct sm_build *b);
+
+/* Starts a span. False when memory is exhausted (no_memory is set). */
+bool sm_build_span(struct sm_build *b) SM_MUST_USE;
+/* Forgets its bytes; the header was not committed. */
+void sm_build_drop(struct sm_build *b);
+/* Commits header and bytes, or counts the span as refused if something marked it so or it is too large. The header's size
+ * and side records are filled in here, the rest by the caller. */
+void sm_build_commit(struct sm_build *b, struct sm_trace_id trace);
+
+bool sm_build_grow(struct sm_build *b, size_t n) SM_COLD;
+
+/* Room for n bytes and 32 of slack behind them. */
+SM_INLINE bool sm_build_room(struct sm_build *b, size_t n)
+{
+    return SM_LIKELY((size_t)(b->limit - b->p) >= n + 32) || sm_build_grow(b, n + 32);
+}
+
+SM_INLINE void sm_build_refuse(struct sm_build *b, enum sm_reject reason)
+{
+    if (b->reject == SM_REJECT_COUNT)
+        b->reject = reason;
+}
+
+SM_INLINE size_t sm_build_offset(const struct sm_build *b)
+{
+    return (size_t)(b->p - b->arena->data);
+}
+
+/* Copies short texts without a call: writes up to 16 bytes past the end, and reads as many. */
+SM_INLINE uint8_t *sm_build_copy(uint8_t *p, const void *text, size_t n)
+{
+    if (SM_LIKELY(n <= 16)) {
+        memcpy(p, text, 16);
+    } else if (SM_LIKELY(n <= 32)) {
+        memcpy(p, text, 16);
+        memcpy(p + n - 16, (const uint8_t *)text + n - 16, 16);
+    } else {
+        memcpy(p, text, n);
+    }
+    return p + n;
+}
+
+SM_INLINE uint8_t *sm_build_length(uint8_t *p, size_t n)
+{
+    if (SM_LIKELY(n < 0x80)) {
+        *p++ = (uint8_t)n;
+        return p;
+    }
+    return sm_pb_put_varint(p, n);
+}
+
+/* Bytes of a varint below 2^28. */
+SM_INLINE size_t sm_build_length_size(size_t n)
+{
+    return n < 0x80 ? 1 : n < 0x4000 ? 2 : n < 0x200000 ? 3 : 4;
+}
+
+/* Remembers an attribute that somebody wants. `length_at` is where the length of its AnyValue stands. */
+void sm_build_record(struct sm_build *b, uint32_t slot, const uint8_t *length_at);
+/* Was there an attribute with this wanted key? */
+bool sm_build_has(const struct sm_build *b, enum sm_slot slot);
+
+/* Writes a field with a text: span name, event name, message. Room for the text and 16 bytes must be there. */
+SM_INLINE uint8_t *sm_build_text(uint8_t *p, uint32_t field, const void *text, size_t n)
+{
+    *p++ = (uint8_t)SM_PB_TAG(field, SM_PB_BYTES);
+    p = sm_build_length(p, n);
+    return sm_build_copy(p, text, n);
+}
+
+/* Writes a span attribute with a string value, counts it and records it if it is wanted. False when memory is exhausted. */
+bool sm_build_attribute(struct sm_build *b, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size);
+
+/* The scope without contents under the resource that says no more than the service's name (already as it shall be; at
+ * most SM_BUILD_SERVICE_MAX bytes). SM_E_LIMIT when the table of scopes is full. */
+#define SM_BUILD_SERVICE_MAX 4096
+enum sm_rc sm_build_service_scope(struct sm_build *b, const uint8_t *service, size_t size, uint32_t *scope_id) SM_MUST_USE;
+
+/* The help text of a reason, for sm_batch_reject. */
+const char *sm_build_reject_text(enum sm_reject reason);
+
+#endif

@@ -1,0 +1,518 @@
+/* Zipkin v2 JSON: a list of spans, decoded into canonical spans and encoded from spans of any origin.
+ *
+ * Reading follows zipkin2's reader where that is sensible (unknown and null fields are passed over; a bad id, kind, port or
+ * an incomplete annotation refuses the list) and is kinder where clients get it wrong: hex digits of either case, numbers
+ * with fraction or exponent or in quotes, tag values that are not strings. */
+#include "base/json.h"
+#include "base/json_out.h"
+#include "span/codec/zipkin.h"
+
+#include <arpa/inet.h>
+#include <math.h>
+
+enum { KEY_SIZE_MAX = 64 }; /* of known keys, were each character written as an escape */
+
+struct reader {
+    struct sm_json j;
+    struct sm_zipkin_in z;
+    bool has_trace, has_id;
+    bool v1; /* the list is in version 1 of the format */
+};
+
+static bool fail(struct reader *r, const char *text)
+{
+    return sm_json_fail(&r->j, text);
+}
+
+static bool out_of_memory(struct reader *r)
+{
+    return sm_json_fail(&r->j, "out of memory");
+}
+
+/* A string, or what else stands there as text. False at errors and for null, which is passed over. */
+static bool read_text(struct reader *r, struct sm_json_text *text)
+{
+    if (SM_LIKELY(sm_json_peek(&r->j) == SM_JSON_STRING))
+        return sm_json_string(&r->j, text);
+    if (sm_json_null(&r->j))
+        return false;
+    struct sm_str raw;
+    if (!sm_json_raw(&r->j, &raw))
+        return false;
+    *text = (struct sm_json_text){(const uint8_t *)raw.ptr, raw.len, false};
+    return true;
+}
+
+/* The text without escapes; lies in the arena's scratch room when there were some. */
+static bool plain_text(struct reader *r, const struct sm_json_text *text, struct sm_str *plain)
+{
+    if (SM_LIKELY(!text->escaped)) {
+        *plain = sm_str(text->ptr, text->len);
+        return true;
+    }
+    uint8_t *scratch = sm_zipkin_scratch(&r->z, text->len);
+    if (!scratch)
+        return out_of_memory(r);
+    *plain = sm_str(scratch, sm_json_unescape(text, scratch));
+    return true;
+}
+
+static bool read_plain(struct reader *r, struct sm_str *plain)
+{
+    struct sm_json_text text;
+    return read_text(r, &text) && plain_text(r, &text, plain);
+}
+
+/* Microseconds, 0 for absent. A duration of less than one is one. */
+static uint64_t micros_of(const struct sm_json_number *n)
+{
+    switch (n->type) {
+    case SM_JSON_INT:
+        return n->i > 0 ? (uint64_t)n->i : 0;
+    case SM_JSON_UINT:
+        return n->u;
+    default:
+        if (n->d <= 0)
+            return 0;
+        if (n->d >= 0x1p63)
+            return UINT64_MAX;
+        return n->d < 1 ? 1 : (uint64_t)llround(n->d);
+    }
+}
+
+/* A number, with or without quotes; false at errors and for null. */
+static bool read_number(struct reader *r, struct sm_json_number *n)
+{
+    if (SM_LIKELY(sm_json_peek(&r->j) == SM_JSON_NUMBER))
+        return sm_json_number(&r->j, n);
+    if (sm_json_null(&r->j))
+        return false;
+    struct sm_json_text text;
+    if (!sm_json_string(&r->j, &text))
+        return false;
+    return sm_json_number_parse(sm_str(text.ptr, text.len), n) || fail(r, "expected a number");
+}
+
+static void read_micros(struct reader *r, uint64_t *us)
+{
+    struct sm_json_number n;
+    *us = read_number(r, &n) ? micros_of(&n) : 0;
+}
+
+static void read_bool(struct reader *r, bool *value)
+{
+    if (!sm_json_null(&r->j))
+        (void)sm_json_bool(&r->j, value);
+}
+
+static void read_trace_id(struct reader *r)
+{
+    struct sm_str text;
+    if (!read_plain(r, &text))
+        return;
+    if (SM_UNLIKELY(sm_trace_id_parse(text, &r->z.trace) != SM_OK))
+        (void)fail(r, text.len == 0    ? "traceId is empty"
+                      : text.len > 32 ? "traceId.length > 32"
+                                      : "traceId is all zeros or not hex encoded");
+    r->has_trace = true;
+}
+
+static void read_id(struct reader *r)
+{
+    struct sm_str text;
+    if (!read_plain(r, &text))
+        return;
+    if (SM_UNLIKELY(sm_span_id_parse(text, &r->z.id) != SM_OK))
+        (void)fail(r, text.len == 0 ? "id is empty" : text.len > 16 ? "id.length > 16" : "id is all zeros or not hex encoded");
+    r->has_id = true;
+}
+
+static bool all_zeros(struct sm_str text)
+{
+    size_t n = 0;
+    while (n < text.len && text.ptr[n] == '0')
+        n++;
+    return n == text.len;
+}
+
+/* Empty or all zeros is none. */
+static void read_parent_id(struct reader *r)
+{
+    struct sm_str text;
+    r->z.parent_id = 0;
+    if (!read_plain(r, &text))
+        return;
+    if (SM_UNLIKELY(sm_span_id_parse(text, &r->z.parent_id) != SM_OK) && (text.len > 16 || !all_zeros(text)))
+        (void)fail(r, text.len > 16 ? "parentId.length > 16" : "parentId is not hex encoded");
+}
+
+static void read_kind(struct reader *r)
+{
+    struct sm_str text;
+    r->z.kind = SM_KIND_UNSPECIFIED;
+    if (!read_plain(r, &text))
+        return;
+    if (sm_str_eq(text, SM_STR("CLIENT")))
+        r->z.kind = SM_KIND_CLIENT;
+    else if (sm_str_eq(text, SM_STR("SERVER")))
+        r->z.kind = SM_KIND_SERVER;
+    else if (sm_str_eq(text, SM_STR("PRODUCER")))
+        r->z.kind = SM_KIND_PRODUCER;
+    else if (sm_str_eq(text, SM_STR("CONSUMER")))
+        r->z.kind = SM_KIND_CONSUMER;
+    else
+        (void)fail(r, "kind is not one of CLIENT, SERVER, PRODUCER, CONSUMER");
+}
+
+static void read_name(struct reader *r)
+{
+    struct sm_str text;
+    if (read_plain(r, &text) && !sm_zipkin_name(&r->z, text))
+        (void)out_of_memory(r);
+}
+
+static void read_port(struct reader *r, uint16_t *port)
+{
+    struct sm_json_number n;
+    int64_t v;
+    *port = 0;
+    if (!read_number(r, &n))
+        return;
+    if (!sm_json_number_int64(&n, &v) || v > UINT16_MAX)
+        (void)fail(r, "invalid port");
+    else
+        *port = v > 0 ? (uint16_t)v : 0;
+}
+
+static void read_endpoint(struct reader *r, bool local)
+{
+    struct sm_zipkin_address *address = local ? &r->z.local : &r->z.remote;
+    struct sm_json_text key;
+    struct sm_str text;
+    uint8_t plain_key[KEY_SIZE_MAX];
+    if (sm_json_null(&r->j))
+        return;
+    for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
+        sm_json_plain(&key, plain_key, sizeof plain_key);
+        if (sm_json_is(&key, "serviceName")) {
+            if (!read_plain(r, &text))
+                continue;
+            if (local)
+                sm_zipkin_local_service(&r->z, text);
+            else
+                sm_zipkin_remote_service(&r->z, text);
+        } else if (sm_json_is(&key, "ipv4") || sm_json_is(&key, "ipv6")) {
+            if (read_plain(r, &text))
+                (void)sm_zipkin_address_parse(address, text);
+        } else if (sm_json_is(&key, "port")) {
+            read_port(r, &address->port);
+        } else {
+            sm_json_skip(&r->j);
+        }
+    }
+}
+
+static void read_annotation(struct reader *r)
+{
+    struct sm_json_text key, value = {0};
+    struct sm_json_number n;
+    uint8_t plain_key[KEY_SIZE_MAX];
+    uint64_t timestamp_us = 0;
+    bool has_timestamp = false, has_value = false;
+    for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
+        sm_json_plain(&key, plain_key, sizeof plain_key);
+        if (sm_json_is(&key, "timestamp")) {
+            has_timestamp = read_number(r, &n);
+            timestamp_us = has_timestamp ? micros_of(&n) : 0;
+        } else if (sm_json_is(&key, "value")) {
+            has_value = read_text(r, &value);
+        } else {
+            sm_json_skip(&r->j);
+        }
+    }
+    struct sm_str text;
+    if (r->j.error)
+        return;
+    if (!has_timestamp || !has_value)
+        (void)fail(r, "Incomplete annotation");
+    else if (plain_text(r, &value, &text) && !sm_zipkin_annotation(&r->z, timestamp_us, text))
+        (void)out_of_memory(r);
+}
+
+static void read_annotations(struct reader *r)
+{
+    if (sm_json_null(&r->j))
+        return;
+    for (bool more = sm_json_array(&r->j); more; more = sm_json_element(&r->j))
+        read_annotation(r);
+}
+
+/* Key and value side by side in the scratch room, far enough apart to be read beyond their ends. */
+static bool put_escaped_tag(struct reader *r, const struct sm_json_text *key, const struct sm_json_text *value)
+{
+    uint8_t *scratch = sm_zipkin_scratch(&r->z, key->len + value->len);
+    if (!scratch)
+        return false;
+    struct sm_str plain_key = sm_str(scratch, sm_json_unescape(key, scratch));
+    uint8_t *behind = scratch + plain_key.len;
+    return sm_zipkin_tag(&r->z, plain_key, sm_str(behind, sm_json_unescape(value, behind)));
+}
+
+static void read_tags(struct reader *r)
+{
+    struct sm_json_text key, value;
+    if (sm_json_null(&r->j))
+        return;
+    for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
+        if (!read_text(r, &value)) {
+            (void)fail(r, "No value of a tag");
+            return;
+        }
+        bool put = SM_LIKELY(!key.escaped && !value.escaped)
+                       ? sm_zipkin_tag(&r->z, sm_str(key.ptr, key.len), sm_str(value.ptr, value.len))
+                       : put_escaped_tag(r, &key, &value);
+        if (SM_UNLIKELY(!put))
+            (void)out_of_memory(r);
+    }
+}
+
+/* Keys differ in length, but for parentId and duration. */
+static void read_member(struct reader *r, const struct sm_json_text *key)
+{
+    switch (key->len) {
+    case 2:
+        if (sm_json_is(key, "id"))
+            return read_id(r);
+        break;
+    case 4:
+        if (sm_json_is(key, "name"))
+            return read_name(r);
+        if (sm_json_is(key, "kind"))
+            return read_kind(r);
+        if (sm_json_is(key, "tags"))
+            return read_tags(r);
+        break;
+    case 5:
+        if (sm_json_is(key, "debug"))
+            return read_bool(r, &r->z.debug);
+        break;
+    case 6:
+        if (sm_json_is(key, "shared"))
+            return read_bool(r, &r->z.shared);
+        break;
+    case 7:
+        if (sm_json_is(key, "traceId"))
+            return read_trace_id(r);
+        break;
+    case 8:
+        if (sm_json_is(key, "parentId"))
+            return read_parent_id(r);
+        if (sm_json_is(key, "duration"))
+            return read_micros(r, &r->z.duration_us);
+        break;
+    case 9:
+        if (sm_json_is(key, "timestamp"))
+            return read_micros(r, &r->z.timestamp_us);
+        break;
+    case 11:
+        if (sm_json_is(key, "annotations"))
+            return read_annotations(r);
+        break;
+    case 13:
+        if (sm_json_is(key, "localEndpoint"))
+            return read_endpoint(r, true);
+        break;
+    case 14:
+        if (sm_json_is(key, "remoteEndpoint"))
+            return read_endpoint(r, false);
+        break;
+    case 17:
+        r->v1 |= sm_json_is(key, "binaryAnnotations");
+        break;
+    default:
+        break;
+    }
+    sm_json_skip(&r->j);
+}
+
+static void read_span(struct reader *r)
+{
+    struct sm_json_text key;
+    uint8_t plain_key[KEY_SIZE_MAX];
+    if (!sm_zipkin_begin(&r->z)) {
+        (void)out_of_memory(r);
+        return;
+    }
+    r->has_trace = r->has_id = false;
+    for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
+        sm_json_plain(&key, plain_key, sizeof plain_key);
+        read_member(r, &key);
+    }
+    if (r->v1)
+        (void)fail(r, "version 1");
+    else if (!r->has_trace || !r->has_id)
+        (void)fail(r, r->has_trace ? "Missing : id" : r->has_id ? "Missing : traceId" : "Missing : traceId id");
+    else if (!r->j.error && !sm_zipkin_commit(&r->z, SM_ORIGIN_ZIPKIN_V2))
+        (void)out_of_memory(r);
+}
+
+static enum sm_rc read_list(struct reader *r, struct sm_batch *batch, struct sm_err *err)
+{
+    uint32_t spans_max = r->z.build.d->limits.spans_max;
+    if (sm_json_peek(&r->j) != SM_JSON_ARRAY)
+        return sm_err_set(err, SM_E_INVALID, "Expected a JSON_V2 encoded list");
+    for (bool more = sm_json_array(&r->j); more; more = sm_json_element(&r->j)) {
+        if (batch->count + batch->rejected_total == spans_max)
+            return sm_err_set(err, SM_E_LIMIT, "more than %u spans in one list", spans_max);
+        read_span(r);
+    }
+    struct sm_err why;
+    enum sm_rc rc = sm_json_end(&r->j, &why);
+    if (r->z.build.no_memory)
+        return sm_err_set(err, SM_E_NOMEM, "out of memory");
+    if (r->v1)
+        return sm_err_set(err, SM_E_INVALID, "Expected a JSON_V2 encoded list, but received: JSON_V1");
+    return rc == SM_OK ? SM_OK : sm_err_set(err, rc, "%s reading List<Span> from json", why.text);
+}
+
+/* Zipkin takes an empty body for an empty list. */
+static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+{
+    struct reader r;
+    r.j = sm_json_reader(payload->data, payload->size, SM_JSON_DEPTH_DEFAULT);
+    r.v1 = false;
+    if (sm_zipkin_open(&r.z, d, batch, payload->size + payload->size / 4) != SM_OK)
+        return sm_err_set(err, SM_E_NOMEM, "out of memory");
+    enum sm_rc rc = payload->size ? read_list(&r, batch, err) : SM_OK;
+    if (rc == SM_OK)
+        sm_zipkin_close(&r.z);
+    else
+        sm_batch_clear(batch);
+    return rc;
+}
+
+static void put_address(struct sm_buf *out, const char *key, int family, const uint8_t *address, bool *first)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (!inet_ntop(family, address, text, sizeof text))
+        return;
+    sm_buf_printf(out, "%s\"%s\":\"%s\"", *first ? "" : ",", key, text);
+    *first = false;
+}
+
+static void put_endpoint(struct sm_buf *out, const char *key, const struct sm_zipkin_endpoint *e)
+{
+    bool first = true;
+    if (!e->service.len && !e->address.has_ipv4 && !e->address.has_ipv6 && !e->address.port)
+        return;
+    sm_buf_printf(out, ",\"%s\":{", key);
+    if (e->service.len) {
+        sm_buf_puts(out, "\"serviceName\":");
+        sm_json_put_string(out, e->service);
+        first = false;
+    }
+    if (e->address.has_ipv4)
+        put_address(out, "ipv4", AF_INET, e->address.ipv4, &first);
+    if (e->address.has_ipv6)
+        put_address(out, "ipv6", AF_INET6, e->address.ipv6, &first);
+    if (e->address.port)
+        sm_buf_printf(out, "%s\"port\":%u", first ? "" : ",", e->address.port);
+    sm_buf_putc(out, '}');
+}
+
+static void put_ids(struct sm_buf *out, const struct sm_zipkin_span *z)
+{
+    char trace[SM_TRACE_ID_HEX_SIZE], id[SM_SPAN_ID_HEX_SIZE];
+    sm_trace_id_hex(z->trace, trace);
+    sm_buf_puts(out, "{\"traceId\":\"");
+    sm_buf_puts(out, z->trace.hi ? trace : trace + 16);
+    if (z->parent_id) {
+        sm_span_id_hex(z->parent_id, id);
+        sm_buf_puts(out, "\",\"parentId\":\"");
+        sm_buf_puts(out, id);
+    }
+    sm_span_id_hex(z->id, id);
+    sm_buf_puts(out, "\",\"id\":\"");
+    sm_buf_puts(out, id);
+    sm_buf_putc(out, '"');
+}
+
+static void put_number(struct sm_buf *out, const char *key, uint64_t v)
+{
+    if (v == 0)
+        return;
+    sm_buf_puts(out, key);
+    sm_json_put_uint(out, v);
+}
+
+static void put_annotations(struct sm_buf *out, const struct sm_zipkin_span *z)
+{
+    for (size_t i = 0; i < z->annotation_count; i++) {
+        sm_buf_puts(out, i ? ",{\"timestamp\":" : ",\"annotations\":[{\"timestamp\":");
+        sm_json_put_uint(out, z->annotations[i].timestamp_us);
+        sm_buf_puts(out, ",\"value\":");
+        sm_json_put_string(out, z->annotations[i].value);
+        sm_buf_putc(out, '}');
+    }
+    if (z->annotation_count)
+        sm_buf_putc(out, ']');
+}
+
+static void put_tags(struct sm_buf *out, const struct sm_zipkin_span *z)
+{
+    for (size_t i = 0; i < z->tag_count; i++) {
+        sm_buf_puts(out, i ? "," : ",\"tags\":{");
+        sm_json_put_string(out, z->tags[i].key);
+        sm_buf_putc(out, ':');
+        sm_json_put_string(out, z->tags[i].value);
+    }
+    if (z->tag_count)
+        sm_buf_putc(out, '}');
+}
+
+static void put_span(struct sm_buf *out, const struct sm_zipkin_span *z)
+{
+    static const char *const kinds[] = {NULL, NULL, "SERVER", "CLIENT", "PRODUCER", "CONSUMER"};
+    put_ids(out, z);
+    if (z->kind) {
+        sm_buf_puts(out, ",\"kind\":\"");
+        sm_buf_puts(out, kinds[z->kind]);
+        sm_buf_putc(out, '"');
+    }
+    if (z->name.len) {
+        sm_buf_puts(out, ",\"name\":");
+        sm_json_put_string(out, z->name);
+    }
+    put_number(out, ",\"timestamp\":", z->timestamp_us);
+    put_number(out, ",\"duration\":", z->duration_us);
+    put_endpoint(out, "localEndpoint", &z->local);
+    put_endpoint(out, "remoteEndpoint", &z->remote);
+    put_annotations(out, z);
+    put_tags(out, z);
+    if (z->debug)
+        sm_buf_puts(out, ",\"debug\":true");
+    if (z->shared)
+        sm_buf_puts(out, ",\"shared\":true");
+    sm_buf_putc(out, '}');
+}
+
+static void encode(const struct sm_encode_span *spans, size_t count, struct sm_buf *out)
+{
+    struct sm_zipkin_span z = {0};
+    char separator = '[';
+    for (size_t i = 0; i < count; i++) {
+        if (!sm_zipkin_span_from(&z, &spans[i]))
+            continue;
+        sm_buf_putc(out, separator);
+        separator = ',';
+        put_span(out, &z);
+    }
+    sm_buf_puts(out, separator == '[' ? "[]" : "]");
+    sm_zipkin_span_fini(&z);
+}
+
+const struct sm_codec sm_codec_zipkin_json = {
+    .name = "zipkin_json",
+    .decode = decode,
+    .encode = encode,
+};
