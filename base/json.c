@@ -5,8 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const char error_depth[] = "nested too deeply";
-
 bool sm_json_fail(struct sm_json *j, const char *text)
 {
     if (!j->error) {
@@ -32,8 +30,6 @@ enum sm_rc sm_json_end(struct sm_json *j, struct sm_err *err)
         (void)sm_json_fail(j, "trailing bytes after the document");
     }
     enum sm_rc rc = j->error_at == j->end ? SM_E_TRUNCATED : SM_E_INVALID;
-    if (strcmp(j->error, error_depth) == 0)
-        rc = SM_E_LIMIT;
     return sm_err_set(err, rc, "%s at byte %zu", j->error, (size_t)(j->error_at - j->start));
 }
 

@@ -73,8 +73,8 @@ static inline struct sm_json sm_json_reader(const void *bytes, size_t size, uint
  * value means is theirs to check. */
 bool sm_json_fail(struct sm_json *j, const char *text) SM_COLD;
 
-/* The document must end here. SM_OK, or the sticky error: SM_E_TRUNCATED at the end of input, SM_E_LIMIT for depth, else
- * SM_E_INVALID; err says what and at which byte. */
+/* The document must end here. SM_OK, or the sticky error: SM_E_TRUNCATED at the end of input, else SM_E_INVALID;
+ * err says what and at which byte. */
 enum sm_rc sm_json_end(struct sm_json *j, struct sm_err *err) SM_MUST_USE;
 
 SM_INLINE void sm_json_space(struct sm_json *j)

@@ -85,7 +85,7 @@ Test(json, malformed_documents_with_position)
         {"'a'", SM_E_INVALID, "expected a value at byte 0"},
         {"/* c */ 1", SM_E_INVALID, "expected a value at byte 0"},
         {"\v1", SM_E_INVALID, "expected a value at byte 0"},
-        {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", SM_E_LIMIT, "nested too deeply at byte 32"},
+        {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", SM_E_INVALID, "nested too deeply at byte 32"},
     };
     for (size_t i = 0; i < SM_ARRAY_LEN(bad); i++) {
         struct sm_err err = {0};

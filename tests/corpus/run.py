@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""Decodes captured payloads of real clients and compares every span with what the official libraries made of it.
+
+usage: run.py --driver PATH [--corpus DIR] [PROTOCOL...]
+
+The corpus is not part of the project: $SPANMILL_CORPUS, or ../shared/corpus beside the project's folder. Without it nothing is
+checked and the exit status is 77 (skipped). A corpus has, per protocol and client, payloads <n>.bin with <n>.json (headers,
+expected spans), and malformed/<protocol>/<n>.bin with the verdict that a correct receiver gives."""
+
+import argparse
+import base64
+import gzip
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import zlib
+
+# protocol -> codec of the payload and codec to print the spans with
+PROTOCOLS = {
+    "zipkin-v2-json": ("zipkin_json", "zipkin_json"),
+    "otlp-http-json": ("otlp_json", "otlp_json"),
+    "otlp-http-protobuf": ("otlp_proto", "otlp_json"),
+    "otlp-grpc": ("otlp_proto", "otlp_json"),
+}
+SKIPPED = 77
+
+
+def find_corpus(option):
+    project = pathlib.Path(__file__).resolve().parents[2]
+    for path in (option, os.environ.get("SPANMILL_CORPUS"), project.parent / "shared" / "corpus"):
+        if path and pathlib.Path(path).is_dir():
+            return pathlib.Path(path)
+    return None
+
+
+def header(info, name):
+    for key, value in info.get("headers") or []:
+        if key.lower() == name:
+            return value.lower()
+    return ""
+
+
+def body_of(info, raw):
+    """The payload without its content encoding; None when that is broken (which is not for the codec to find out)."""
+    encoding = header(info, "content-encoding")
+    try:
+        if encoding == "gzip":
+            return gzip.decompress(raw)
+        if encoding == "deflate":
+            return zlib.decompress(raw)
+        return raw
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+def run(driver, codecs, body):
+    with tempfile.NamedTemporaryFile(suffix=".bin") as f:
+        f.write(body)
+        f.flush()
+        done = subprocess.run([driver, codecs[0], f.name, codecs[1]], capture_output=True, timeout=60, check=False)
+    if done.returncode != 0:
+        return None, "driver failed: %d %s" % (done.returncode, done.stderr.decode(errors="replace")[-500:])
+    return json.loads(done.stdout), None
+
+
+def zipkin_span(s):
+    """Our v2 JSON in the corpus's terms."""
+    local = s.get("localEndpoint")
+    return {
+        "service": (local or {}).get("serviceName"),
+        "name": s.get("name"),
+        "kind": s.get("kind"),
+        "trace_id": s["traceId"],
+        "span_id": s["id"],
+        "parent_id": s.get("parentId"),
+        "start_us": s.get("timestamp"),
+        "duration_us": s.get("duration"),
+        "debug": s.get("debug", False),
+        "shared": s.get("shared", False),
+        "local_endpoint": local,
+        "remote_endpoint": s.get("remoteEndpoint"),
+        "tags": [{"k": k, "t": "string", "v": v} for k, v in sorted(s.get("tags", {}).items())],
+        "events": [{"ts_us": a["timestamp"], "name": a["value"]} for a in s.get("annotations", [])],
+    }
+
+
+def zipkin_spans(document):
+    return [zipkin_span(s) for s in document]
+
+
+def otlp_value(v):
+    if "stringValue" in v:
+        return {"t": "string", "v": v["stringValue"]}
+    if "boolValue" in v:
+        return {"t": "bool", "v": v["boolValue"]}
+    if "intValue" in v:
+        return {"t": "int", "v": int(v["intValue"])}
+    if "doubleValue" in v:
+        return {"t": "double", "v": float(v["doubleValue"])}
+    if "bytesValue" in v:
+        return {"t": "bytes", "v": base64.b64encode(base64.b64decode(v["bytesValue"])).decode()}
+    if "arrayValue" in v:
+        return {"t": "array", "v": [otlp_value(x) for x in v["arrayValue"].get("values", [])]}
+    if "kvlistValue" in v:
+        return {"t": "kvlist", "v": otlp_attributes(v["kvlistValue"].get("values", []))}
+    return {"t": "empty", "v": None}
+
+
+def otlp_attributes(list_):
+    return [dict(k=a.get("key", ""), **otlp_value(a.get("value", {}))) for a in list_ or []]
+
+
+OTLP_KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
+OTLP_STATUS = ["UNSET", "OK", "ERROR"]
+
+
+def otlp_span(s, resource, resource_spans, scope_spans):
+    start, end = int(s.get("startTimeUnixNano", 0)), int(s.get("endTimeUnixNano", 0))
+    scope = scope_spans.get("scope", {})
+    service = next((a["v"] for a in resource if a["k"] == "service.name"), None)
+    return {
+        "service": service,
+        "resource": resource,
+        "resource_schema_url": resource_spans.get("schemaUrl", ""),
+        "scope": {
+            "name": scope.get("name", ""),
+            "version": scope.get("version", ""),
+            "attributes": otlp_attributes(scope.get("attributes")),
+            "schema_url": scope_spans.get("schemaUrl", ""),
+        },
+        "name": s.get("name", ""),
+        "kind": OTLP_KINDS[s.get("kind", 0)],
+        "trace_id": s["traceId"],
+        "span_id": s["spanId"],
+        "parent_id": s.get("parentSpanId") or None,
+        "trace_state": s.get("traceState", ""),
+        "flags": s.get("flags", 0),
+        "start_ns": start,
+        "end_ns": end,
+        "start_us": start // 1000,
+        "duration_us": (end - start) // 1000,
+        "tags": otlp_attributes(s.get("attributes")),
+        "dropped_attributes_count": s.get("droppedAttributesCount", 0),
+        "events": [
+            {
+                "name": e.get("name", ""),
+                "ts_ns": int(e.get("timeUnixNano", 0)),
+                "tags": otlp_attributes(e.get("attributes")),
+                "dropped_attributes_count": e.get("droppedAttributesCount", 0),
+            }
+            for e in s.get("events", [])
+        ],
+        "dropped_events_count": s.get("droppedEventsCount", 0),
+        "links": [
+            {
+                "trace_id": k.get("traceId", ""),
+                "span_id": k.get("spanId", ""),
+                "trace_state": k.get("traceState", ""),
+                "flags": k.get("flags", 0),
+                "tags": otlp_attributes(k.get("attributes")),
+                "dropped_attributes_count": k.get("droppedAttributesCount", 0),
+            }
+            for k in s.get("links", [])
+        ],
+        "dropped_links_count": s.get("droppedLinksCount", 0),
+        "status": {
+            "code": OTLP_STATUS[s.get("status", {}).get("code", 0)],
+            "message": s.get("status", {}).get("message", ""),
+        },
+    }
+
+
+def otlp_spans(document):
+    spans = []
+    for rs in document.get("resourceSpans", []):
+        resource = otlp_attributes(rs.get("resource", {}).get("attributes"))
+        for ss in rs.get("scopeSpans", []):
+            spans += [otlp_span(s, resource, rs, ss) for s in ss.get("spans", [])]
+    return spans
+
+
+READERS = {"zipkin_json": zipkin_spans, "otlp_json": otlp_spans}
+
+
+def differences(expected, got):
+    """Members that differ. Expected members that are not there mean: whatever it is."""
+    out = []
+    if len(expected) != len(got):
+        return ["%d spans, expected %d" % (len(got), len(expected))]
+    for i, (e, g) in enumerate(zip(expected, got)):
+        for key, value in e.items():
+            if g.get(key) != value:
+                out.append("span %d: %s is %r, expected %r" % (i, key, g.get(key), value))
+    return out
+
+
+def check_capture(driver, protocol, bin_path):
+    info = json.loads(bin_path.with_suffix(".json").read_text())
+    if "expected" not in info:
+        return None
+    body = body_of(info, bin_path.read_bytes())
+    result, problem = run(driver, PROTOCOLS[protocol], body)
+    if problem:
+        return [problem]
+    if result["rc"] != "ok" or result["rejected"]:
+        return ["%s %s, rejected %d %s" % (result["rc"], result["error"], result["rejected"], result["reject_text"])]
+    problems = differences(info["expected"], READERS[PROTOCOLS[protocol][1]](result["encoded"]))
+    if not result["again"]:
+        problems.append("decoding and encoding what was encoded gives other bytes")
+    return problems
+
+
+def check_malformed(driver, protocol, bin_path):
+    info = json.loads(bin_path.with_suffix(".json").read_text())
+    codecs = PROTOCOLS[protocol]
+    body = body_of(info, bin_path.read_bytes())
+    reply = info.get("reply")
+    if body is None or info.get("method", "POST") != "POST" or reply is None:
+        return None
+    if "json" in protocol and "protobuf" in header(info, "content-type"):
+        codecs = ("otlp_proto", codecs[1])
+    replies = reply if isinstance(reply, list) else [reply]
+    result, problem = run(driver, codecs, body)
+    if problem:
+        return [problem]
+    accepted = result["rc"] == "ok"
+    if not any(200 <= r < 300 if accepted else r >= 400 for r in replies):
+        return ["%s (%s), expected reply %s: %s" % (result["rc"], result["error"], reply, info.get("why"))]
+    if accepted and "never store" in info["verdict"] and result["spans"]:
+        return ["stored a span: %s" % info.get("why")]
+    return []
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--driver", required=True)
+    parser.add_argument("--corpus")
+    parser.add_argument("protocols", nargs="*")
+    args = parser.parse_args()
+    corpus = find_corpus(args.corpus)
+    if corpus is None:
+        print("corpus: skipped, no captured payloads here (set SPANMILL_CORPUS)")
+        return SKIPPED
+    failed = 0
+    for protocol in args.protocols or PROTOCOLS:
+        checked = 0
+        captures = [(check_capture, p) for p in sorted((corpus / protocol).glob("*/*.bin"))]
+        malformed = [(check_malformed, p) for p in sorted((corpus / "malformed" / protocol).glob("*.bin"))]
+        for check, path in captures + malformed:
+            problems = check(args.driver, protocol, path)
+            if problems is None:
+                continue
+            checked += 1
+            for problem in problems[:5]:
+                print("%s: %s" % (path.relative_to(corpus), problem))
+            failed += bool(problems)
+        print("corpus: %s: %d payloads checked" % (protocol, checked))
+    print("corpus: %d failed" % failed)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
