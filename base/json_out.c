@@ -111,6 +111,8 @@ static size_t put_multibyte(struct sm_buf *out, const uint8_t *p, const uint8_t 
 
 void sm_json_put_escaped(struct sm_buf *out, struct sm_str text)
 {
+    if (text.len == 0)
+        return;
     const uint8_t *p = (const uint8_t *)text.ptr, *end = p + text.len;
     while (p < end) {
         const uint8_t *special = sm_utf8_plain(p, end);

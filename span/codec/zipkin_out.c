@@ -31,7 +31,8 @@ struct out {
 
 static struct sm_str own_text(struct out *o, size_t from)
 {
-    return (struct sm_str){(const char *)(uintptr_t)from, (o->z->texts.size - from) | OWN};
+    size_t len = o->z->texts.size - from;
+    return len ? (struct sm_str){(const char *)(uintptr_t)from, len | OWN} : (struct sm_str){"", 0};
 }
 
 static void resolve(const struct sm_zipkin_span *z, struct sm_str *text)
@@ -348,7 +349,7 @@ static void take_resource(struct out *o, struct sm_str resource)
 
 static void add_scope_tags(struct out *o, struct sm_str scope)
 {
-    const uint8_t *p = (const uint8_t *)scope.ptr, *end = p + scope.len;
+    const uint8_t *p = (const uint8_t *)scope.ptr, *end = sm_pb_end(p, scope.len);
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
         if (f.wire != SM_PB_BYTES || f.size == 0)
@@ -513,7 +514,7 @@ static void reset(struct sm_zipkin_span *z)
 bool sm_zipkin_span_from(struct sm_zipkin_span *z, const struct sm_encode_span *span)
 {
     struct out o = {.z = z};
-    const uint8_t *p = (const uint8_t *)span->bytes.ptr, *end = p + span->bytes.len;
+    const uint8_t *p = (const uint8_t *)span->bytes.ptr, *end = sm_pb_end(p, span->bytes.len);
     struct sm_pb_field f;
     reset(z);
     (void)sm_private_find(p, span->bytes.len, &o.priv);

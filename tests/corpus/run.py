@@ -27,6 +27,9 @@ PROTOCOLS = {
 }
 SKIPPED = 77
 
+# Where we are kinder than the verdict, on purpose: upper-case hex digits are lowered.
+LENIENT = {"zipkin-v2-json/055-trace-id-upper"}
+
 
 def find_corpus(option):
     project = pathlib.Path(__file__).resolve().parents[2]
@@ -220,6 +223,8 @@ def check_malformed(driver, protocol, bin_path):
     reply = info.get("reply")
     if body is None or info.get("method", "POST") != "POST" or reply is None:
         return None
+    if "%s/%s" % (protocol, bin_path.stem) in LENIENT:
+        reply = 202
     if "json" in protocol and "protobuf" in header(info, "content-type"):
         codecs = ("otlp_proto", codecs[1])
     replies = reply if isinstance(reply, list) else [reply]
@@ -232,6 +237,15 @@ def check_malformed(driver, protocol, bin_path):
     if accepted and "never store" in info["verdict"] and result["spans"]:
         return ["stored a span: %s" % info.get("why")]
     return []
+
+
+def check_malformed_real(driver, protocol, bin_path):
+    """Broken bodies that clients really sent."""
+    info = json.loads(bin_path.with_suffix(".json").read_text())
+    if protocol != "zipkin-v2-json" or info.get("path") != "/api/v2/spans":
+        return None
+    result, problem = run(driver, PROTOCOLS[protocol], body_of(info, bin_path.read_bytes()))
+    return [problem] if problem else ["accepted"] if result["rc"] == "ok" else []
 
 
 def main():
@@ -249,7 +263,8 @@ def main():
         checked = 0
         captures = [(check_capture, p) for p in sorted((corpus / protocol).glob("*/*.bin"))]
         malformed = [(check_malformed, p) for p in sorted((corpus / "malformed" / protocol).glob("*.bin"))]
-        for check, path in captures + malformed:
+        real = [(check_malformed_real, p) for p in sorted((corpus / "malformed-real").glob("*/*.bin"))]
+        for check, path in captures + malformed + real:
             problems = check(args.driver, protocol, path)
             if problems is None:
                 continue
