@@ -27,7 +27,7 @@ def headers(*fields):
 
 
 def request(stream, method, path, body=None, grpc=False):
-    fields = [(b":method", method), (b":scheme", b"http"), (b":path", path)]
+    fields = [(b":method", method), (b":scheme", b"http"), (b":authority", b"a"), (b":path", path)]
     if grpc:
         fields += [(b"content-type", b"application/grpc"), (b"te", b"trailers"), (b"grpc-timeout", b"1S")]
     out = frame(1, 4 | (body is None), stream, headers(*fields))
@@ -42,7 +42,7 @@ HTTP2 = [
     PREFACE + request(1, b"GET", b"/a") + request(3, b"POST", b"/d", b"body") + frame(6, 0, 0, b"\0" * 8),
     PREFACE + request(1, b"POST", b"/echo", MESSAGE, True) + request(3, b"POST", b"/r", MESSAGE, True) + request(5, b"POST", b"/d", MESSAGE, True),
     PREFACE + request(1, b"POST", b"/d", b"x") + frame(3, 0, 1, b"\0\0\0\x08") + request(3, b"GET", b"/t"),
-    PREFACE + frame(1, 1, 1, headers((b":method", b"GET"), (b":scheme", b"http"))) + frame(9, 4, 1, headers((b":path", b"/d"))),
+    PREFACE + frame(1, 1, 1, headers((b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"))) + frame(9, 4, 1, headers((b":path", b"/d"))),
     PREFACE + request(1, b"POST", b"/echo", b"x" * 9000) + frame(8, 0, 0, b"\0\0\x80\0") + frame(7, 0, 0, b"\0" * 8),
 ]
 
