@@ -413,26 +413,40 @@ static void on_ended(void *ctx, enum sm_rc rc)
 
 /* ---- time ---- */
 
+static bool is_past(uint64_t deadline_ms, uint64_t now_ms)
+{
+    return deadline_ms && now_ms >= deadline_ms;
+}
+
+static void deadline_passed(struct sm_conn *conn)
+{
+    bool is_speaking = conn->protocol && !conn->is_lingering;
+    if (is_speaking && !conn->protocol->may_time_out(conn)) {
+        sm_conn_set_deadline(conn, conn->server->limits.idle_ns, conn->deadline_counter);
+        return;
+    }
+    if (conn->deadline_counter)
+        sm_http_count(conn->deadline_counter, 1);
+    conn->deadline_ms = 0;
+    if (!is_speaking) {
+        sm_conn_close(conn);
+        return;
+    }
+    conn->protocol->timed_out(conn);
+    sm_conn_flush(conn);
+}
+
 static void check_deadlines(struct sm_conn *conn, uint64_t now_ms)
 {
-    if (conn->write_deadline_ms && now_ms >= conn->write_deadline_ms) {
+    if (is_past(conn->write_deadline_ms, now_ms)) {
         sm_http_count(&conn->server->counters.timeouts_write, 1);
         sm_conn_close(conn);
         return;
     }
     if (conn->protocol && !conn->is_lingering)
         conn->protocol->tick(conn, now_ms);
-    if (conn->is_closing || !conn->deadline_ms || now_ms < conn->deadline_ms)
-        return;
-    if (conn->deadline_counter)
-        sm_http_count(conn->deadline_counter, 1);
-    conn->deadline_ms = 0;
-    if (conn->protocol && !conn->is_lingering) {
-        conn->protocol->timed_out(conn);
-        sm_conn_flush(conn);
-    } else {
-        sm_conn_close(conn);
-    }
+    if (!conn->is_closing && is_past(conn->deadline_ms, now_ms))
+        deadline_passed(conn);
 }
 
 void sm_conn_tick(struct sm_conn *conn, uint64_t now_ms)

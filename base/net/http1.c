@@ -487,6 +487,12 @@ static void http1_timed_out(struct sm_conn *conn)
         sm_conn_end_after_output(conn);
 }
 
+/* A paused connection may be silent only because nobody reads what the peer has sent. */
+static bool http1_may_time_out(const struct sm_conn *conn)
+{
+    return conn->h1.x || !conn->server->is_paused;
+}
+
 static bool http1_wants_reading(const struct sm_conn *conn)
 {
     if (conn->end != SM_CONN_STAYS)
@@ -511,6 +517,7 @@ const struct sm_protocol sm_http1_protocol = {
     .produce = http1_produce,
     .drain = http1_drain,
     .tick = http1_tick,
+    .may_time_out = http1_may_time_out,
     .timed_out = http1_timed_out,
     .wants_reading = http1_wants_reading,
     .fini = http1_fini,

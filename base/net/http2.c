@@ -67,6 +67,12 @@ static void count_control(struct sm_conn *conn)
 
 /* ---- flow control ---- */
 
+static void set_deadline(struct sm_exchange *x, int64_t after_ns, _Atomic uint64_t *counter)
+{
+    x->deadline_ms = sm_loop_now_ms(x->server->loop) + (uint64_t)(after_ns / SM_MS) + 1;
+    x->deadline_counter = counter;
+}
+
 /* Gives the peer back the window that n bytes took; while the server is paused, later. */
 static void consumed(struct sm_conn *conn, struct sm_exchange *x, int32_t stream_id, size_t n)
 {
@@ -88,8 +94,12 @@ static void repay_window(struct sm_conn *conn)
         return;
     h2->owes_window = false;
     for (struct sm_exchange *x = conn->exchanges; x; x = x->next) {
+        if (!x->unconsumed)
+            continue;
         nghttp2_session_consume(h2->session, x->stream_id, x->unconsumed);
         x->unconsumed = 0;
+        if (x->state == SM_EXCHANGE_RECEIVING)
+            set_deadline(x, conn->server->limits.request_ns, &conn->server->counters.timeouts_request);
     }
     nghttp2_session_consume_connection(h2->session, h2->unconsumed);
     h2->unconsumed = 0;
@@ -259,8 +269,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct sm_exchange *x = sm_exchange_new(conn);
     x->pub.is_http2 = true;
     x->stream_id = frame->hd.stream_id;
-    x->deadline_ms = sm_loop_now_ms(server->loop) + (uint64_t)(server->limits.header_ns / SM_MS) + 1;
-    x->deadline_counter = &server->counters.timeouts_header;
+    set_deadline(x, server->limits.header_ns, &server->counters.timeouts_header);
     nghttp2_session_set_stream_user_data(session, x->stream_id, x);
     conn->h2.streams_n++;
     sm_conn_clear_deadline(conn);
@@ -344,8 +353,7 @@ static void headers_ended(struct sm_exchange *x, bool is_whole_request)
     if (x->state != SM_EXCHANGE_RECEIVING)
         return;
     sm_exchange_finish_headers(x, x->pub.method);
-    x->deadline_ms = sm_loop_now_ms(server->loop) + (uint64_t)(server->limits.request_ns / SM_MS) + 1;
-    x->deadline_counter = &server->counters.timeouts_request;
+    set_deadline(x, server->limits.request_ns, &server->counters.timeouts_request);
     x->request_ended = is_whole_request;
     if (x->headers_too_large) {
         sm_http_count(&server->counters.headers_too_large, 1);
@@ -592,7 +600,8 @@ static void http2_tick(struct sm_conn *conn, uint64_t now_ms)
         conn->h2.drain = SM_HTTP2_GOING_AWAY;
     }
     for (struct sm_exchange *x = conn->exchanges; x; x = x->next) {
-        if (!x->deadline_ms || now_ms < x->deadline_ms)
+        bool is_held_back = conn->server->is_paused && x->unconsumed; /* it waits for us, not we for it */
+        if (!x->deadline_ms || now_ms < x->deadline_ms || is_held_back)
             continue;
         sm_http_count(x->deadline_counter, 1);
         refuse(x, 408, SM_GRPC_DEADLINE_EXCEEDED, SM_STR("the request took too long to arrive"));
@@ -603,6 +612,11 @@ static void http2_tick(struct sm_conn *conn, uint64_t now_ms)
 static void http2_timed_out(struct sm_conn *conn)
 {
     nghttp2_session_terminate_session(conn->h2.session, NGHTTP2_NO_ERROR);
+}
+
+static bool http2_may_time_out(const struct sm_conn *conn SM_UNUSED)
+{
+    return true;
 }
 
 static bool http2_wants_reading(const struct sm_conn *conn)
@@ -624,6 +638,7 @@ const struct sm_protocol sm_http2_protocol = {
     .produce = http2_produce,
     .drain = http2_drain,
     .tick = http2_tick,
+    .may_time_out = http2_may_time_out,
     .timed_out = http2_timed_out,
     .wants_reading = http2_wants_reading,
     .fini = http2_fini,

@@ -87,6 +87,8 @@ struct sm_protocol {
     void (*drain)(struct sm_conn *conn);
     /* Once in a while: time-outs of single exchanges. */
     void (*tick)(struct sm_conn *conn, uint64_t now_ms);
+    /* Whether the connection's deadline counts now; false: it is set anew. */
+    bool (*may_time_out)(const struct sm_conn *conn);
     /* The connection's deadline has passed. */
     void (*timed_out)(struct sm_conn *conn);
     bool (*wants_reading)(const struct sm_conn *conn);

@@ -1,10 +1,10 @@
 /* The event loop over libuv: mailbox, sleep announcement, turn hook, timers, cached wall clock. */
 #include "base/net/loop.h"
 
+#include "base/clock.h"
 #include "base/wake.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <uv.h>
 
 struct sm_loop {
@@ -40,9 +40,7 @@ struct posted_call {
 
 static int64_t system_wall_ns(void *ctx SM_UNUSED)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * SM_SEC + now.tv_nsec;
+    return sm_clock_wall_ns();
 }
 
 static bool mailbox_deliver(struct sm_loop *loop)

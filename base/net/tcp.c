@@ -1,6 +1,8 @@
 /* TCP over libuv: SO_REUSEPORT listeners opened by hand, and the stream that stands on an accepted socket. */
 #include "base/net/tcp.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -126,8 +128,10 @@ static void on_refused_closed(uv_handle_t *handle)
 static void on_connection(uv_stream_t *server, int status)
 {
     struct sm_tcp_listener *listener = server->data;
-    if (status < 0)
+    if (status < 0) { /* most often: no descriptors left */
+        sm_log(SM_LOG_WARN, "accept_failed", sm_kv("error", uv_strerror(status)));
         return;
+    }
     struct tcp_stream *tcp = sm_xcalloc(1, sizeof *tcp);
     tcp->stream.ops = &tcp_ops;
     uv_tcp_init(server->loop, &tcp->socket);
@@ -204,14 +208,14 @@ static uint16_t bound_port(int fd)
 }
 
 /* A bound, non-blocking socket, or -1 with errno. IPv6 sockets never take IPv4's place, so that both can be bound. */
-static int open_socket(const struct addrinfo *where)
+static int open_socket(const struct addrinfo *where, bool is_shared)
 {
     int fd = socket(where->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     int on = 1;
     bool ok = !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
-              !setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) &&
+              (!is_shared || !setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on)) &&
               (where->ai_family != AF_INET6 || !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) &&
               !bind(fd, where->ai_addr, where->ai_addrlen);
     if (!ok) {
@@ -260,7 +264,7 @@ static enum sm_rc open_address(struct sm_tcp_listener *listener, struct sm_loop 
 {
     if (*port)
         set_port(where->ai_addr, *port);
-    int fd = open_socket(where);
+    int fd = open_socket(where, true);
     if (fd < 0)
         return sm_err_set(err, family_is_missing(errno) ? SM_E_UNSUPPORTED : SM_E_IO, "%s", strerror(errno));
     *port = bound_port(fd);
@@ -297,6 +301,22 @@ struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address,
     if (port_bound)
         *port_bound = port;
     return listener;
+}
+
+enum sm_rc sm_tcp_check_free(const char *address, struct sm_err *err)
+{
+    struct addrinfo *found = NULL;
+    enum sm_rc rc = resolve(address, &found, err);
+    for (struct addrinfo *where = found; where && rc == SM_OK; where = where->ai_next) {
+        int fd = open_socket(where, false);
+        if (fd >= 0)
+            close(fd);
+        else if (!family_is_missing(errno))
+            rc = sm_err_set(err, SM_E_IO, "cannot listen on \"%s\": %s", address, strerror(errno));
+    }
+    if (found)
+        freeaddrinfo(found);
+    return rc;
 }
 
 void sm_tcp_listener_close(struct sm_tcp_listener *listener)

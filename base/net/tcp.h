@@ -17,6 +17,10 @@ struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address,
                                       void (*on_accept)(void *ctx, struct sm_stream *stream), void *ctx,
                                       struct sm_err *err) SM_MUST_USE;
 
+/* SM_OK when nobody listens on `address` yet. SO_REUSEPORT would let a second process of the same user take half of the
+ * connections without either noticing; so ask once at start, before the workers listen. */
+enum sm_rc sm_tcp_check_free(const char *address, struct sm_err *err) SM_MUST_USE;
+
 /* Stops accepting; sockets close in a later turn. Streams accepted before live on. */
 void sm_tcp_listener_close(struct sm_tcp_listener *listener);
 

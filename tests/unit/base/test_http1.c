@@ -530,6 +530,35 @@ Test(http1, time_outs)
     close_all();
 }
 
+static void on_tick(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static bool ticked_enough(void *arg)
+{
+    return *(unsigned *)arg >= 20;
+}
+
+Test(http1, paused_connections_are_not_idle)
+{
+    struct sm_http_limits limits = sm_http_limits_default;
+    limits.idle_ns = 10 * SM_MS;
+    open_with(limits);
+    peer_send_text(c, "GET /x HTTP/1.1\r\n\r\n");
+    cr_assert(peer_wait_text(c, "202 Accepted"));
+    sm_http_server_pause(s.server, true);
+    peer_send_text(c, "GET /x HTTP/1.1\r\n\r\n");
+    unsigned ticks = 0; /* 100 ms and more of the server's time */
+    struct sm_loop_timer *timer = sm_loop_timer_new(s.loop, 5 * SM_MS, on_tick, &ticks);
+    cr_assert(peer_turn_until(&s, ticked_enough, &ticks));
+    sm_loop_timer_free(timer);
+    cr_assert_eq(PEER_COUNTER(&s, timeouts_idle), 0);
+    sm_http_server_pause(s.server, false);
+    cr_assert(peer_wait_times(c, "202 Accepted", 2));
+    close_all();
+}
+
 Test(http1, reader_that_never_reads)
 {
     struct sm_http_limits limits = sm_http_limits_default;

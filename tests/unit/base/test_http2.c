@@ -296,6 +296,39 @@ Test(http2, paused_server_withholds_window)
     close_all();
 }
 
+static void on_tick(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static bool ticked_enough(void *arg)
+{
+    return *(unsigned *)arg >= 20;
+}
+
+Test(http2, streams_held_back_by_a_pause_do_not_time_out)
+{
+    struct sm_http_limits limits = sm_http_limits_default;
+    limits.stream_window_bytes = 65535;
+    limits.request_ns = 40 * SM_MS;
+    open_with(&limits);
+    h2_settle(p);
+    sm_http_server_pause(s.server, true);
+    uint8_t *body = make_bytes(100000);
+    struct h2_stream *st = h2_request(p, "POST", "/count", NULL, NULL, 0, body, 100000);
+    h2_settle(p);
+    unsigned ticks = 0; /* 100 ms and more of the server's time */
+    struct sm_loop_timer *timer = sm_loop_timer_new(s.loop, 5 * SM_MS, on_tick, &ticks);
+    cr_assert(peer_turn_until(&s, ticked_enough, &ticks));
+    sm_loop_timer_free(timer);
+    cr_assert_eq(PEER_COUNTER(&s, timeouts_request), 0);
+    sm_http_server_pause(s.server, false);
+    cr_assert(h2_wait_closed(p, st));
+    cr_assert_str_eq(st->status, "200");
+    free(body);
+    close_all();
+}
+
 Test(http2, window_of_streams_that_ended_during_a_pause_comes_back)
 {
     struct sm_http_limits limits = sm_http_limits_default;

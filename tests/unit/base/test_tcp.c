@@ -140,6 +140,12 @@ Test(tcp, port_in_use)
     char address[32];
     snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(v4.sin_port));
     expect_failure(&w, address, SM_E_IO);
+    cr_assert_eq(sm_tcp_check_free(address, NULL), SM_E_IO);
     close(fd);
+    cr_assert_eq(sm_tcp_check_free(address, NULL), SM_OK);
+    w.first = sm_tcp_listen(w.loop, address, NULL, on_first, &w, NULL);
+    cr_assert(w.first);
+    cr_assert_eq(sm_tcp_check_free(address, NULL), SM_E_IO); /* shared ports count as taken */
+    sm_tcp_listener_close(w.first);
     sm_loop_free(w.loop);
 }
