@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "span/attr.h"
 #include "span/codec/codec.h"
+#include "span/codec/otlp_encode.h"
 #include "span/private.h"
 
 /* One span being walked. */
@@ -561,6 +562,7 @@ static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struc
 const struct sm_codec sm_codec_otlp_proto = {
     .name = "otlp_proto",
     .decode = decode,
+    .encode = sm_codec_otlp_proto_encode,
 };
 
 const struct sm_codec_limits sm_codec_limits_default = {
