@@ -8,6 +8,7 @@
   defs       every entry of a .def list has its help, its reference text and its test, as far as its list asks for one
   clocks     tests do not sleep: they poll with a deadline or move the virtual clock
   paths      nothing names a place of one machine
+  links      relative links and file names in tables of the documentation point to something
   headers    files of the product begin with a comment that says what they are for; headers have an include guard
 """
 import pathlib
@@ -168,6 +169,17 @@ def check_paths():
             yield f"{name}: names a place of one machine: {found.group(0) if found else here}"
 
 
+def check_links():
+    for name in sources(".md"):
+        for match in re.finditer(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text(name)):
+            target = match.group(1)
+            if not re.match(r"[a-z]+:", target) and not (ROOT / name).parent.joinpath(target).exists():
+                yield f"{name}:{line_of(name, match.start())}: {target} does not exist"
+    for match in re.finditer(r"`((?:[a-z_]+/)+[a-z0-9_]+\.(?:[ch]|def))`", text("docs/ARCHITECTURE.md")):
+        if not (ROOT / match.group(1)).exists():
+            yield f"docs/ARCHITECTURE.md:{line_of('docs/ARCHITECTURE.md', match.start())}: {match.group(1)} does not exist"
+
+
 def check_headers():
     for name in sources(".c", ".h"):
         if layer_of(name) not in BELOW or name.startswith("bench/"):
@@ -180,7 +192,7 @@ def check_headers():
 
 def main():
     passed = failed = 0
-    for check in (check_layers, check_targets, check_defs, check_clocks, check_paths, check_headers):
+    for check in (check_layers, check_targets, check_defs, check_clocks, check_paths, check_links, check_headers):
         problems = list(check())
         title = check.__name__.removeprefix("check_")
         print(f"{'not ok' if problems else 'ok'} - {title}")

@@ -92,3 +92,14 @@ def test_check_a_missing_file(spanmill, tmp_path):
     done = spanmill("check", tmp_path / "none.yaml")
     assert done.returncode == 2
     assert "cannot be opened" in done.stderr
+
+
+def test_examples_are_valid(spanmill, tmp_path):
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert blocks
+    for i, block in enumerate(blocks):
+        file = tmp_path / f"readme{i}.yaml"
+        file.write_text(block)
+        assert spanmill("check", file).stdout == f"{file}: ok\n"
+    for file in sorted((ROOT / "deploy").glob("*.yaml")):
+        assert spanmill("check", file).stdout == f"{file}: ok\n"
