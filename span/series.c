@@ -34,9 +34,46 @@ static int compare_series(const void *a, const void *b, void *set)
     return order;
 }
 
+static uint64_t *numbers_of(struct sm_series_set *set, const struct sm_series *s)
+{
+    return set->numbers + (s->numbers - set->numbers);
+}
+
+static void carry_sums(const struct sm_series_set *set, uint64_t *numbers)
+{
+    for (unsigned i = 0; i < set->family_count; i++) {
+        const struct sm_series_family *f = &set->families[i];
+        uint64_t *sum = numbers + f->at + f->bound_count + 1;
+        if (f->type == SM_SERIES_HISTOGRAM && sum[1] >= SM_SEC) {
+            sum[0] += sum[1] / SM_SEC;
+            sum[1] %= SM_SEC;
+        }
+    }
+}
+
+static void join(struct sm_series_set *set, struct sm_series *into, const struct sm_series *from)
+{
+    uint64_t *numbers = numbers_of(set, into);
+    for (unsigned i = 0; i < set->number_count; i++)
+        numbers[i] += from->numbers[i];
+    carry_sums(set, numbers);
+    into->created_ns = SM_MIN(into->created_ns, from->created_ns);
+    into->updated_ns = SM_MAX(into->updated_ns, from->updated_ns);
+    if (!into->exemplars)
+        into->exemplars = from->exemplars;
+}
+
 void sm_series_set_sort(struct sm_series_set *set)
 {
     qsort_r(set->series, set->count, sizeof *set->series, compare_series, set);
+    size_t kept = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if (kept && compare_series(&set->series[kept - 1], &set->series[i], set) == 0)
+            join(set, &set->series[kept - 1], &set->series[i]);
+        else
+            set->series[kept++] = set->series[i];
+    }
+    set->count = kept;
 }
 
 /* Labels of all series rendered once: series i has labels[ends[i-1]..ends[i]). */
@@ -90,8 +127,8 @@ static void render_exemplars(const struct sm_series_set *set, const struct sm_se
         out[i].labels = slice(text, i ? ends[i - 1] : 0, ends[i]);
 }
 
-static void write_histograms(const struct sm_series_set *set, const struct sm_series_family *f, const struct rendered *r,
-                             struct sm_prom *p)
+static void write_histograms(const struct sm_series_set *set, const struct sm_series_family *f,
+                             const struct rendered *r, struct sm_prom *p)
 {
     uint64_t bounds[SM_SERIES_BOUNDS_MAX];
     struct sm_prom_exemplar exemplars[SM_SERIES_BOUNDS_MAX + 1];
