@@ -1,13 +1,20 @@
-/* libcurl's sockets and timer on libuv; replies collected within limits. */
+/* libcurl's sockets and timer on libuv; replies collected within limits.
+ *
+ * libcurl before 8.0 (Debian 12 has 7.88) cannot use a connection again that it opened by HTTP/2 prior knowledge: a second
+ * request that asks for prior knowledge fails with a framing error (curl issue 10634). A request that asks for HTTP/2 in the
+ * ordinary way may share such a connection, but would open a new one with HTTP/1.1. So one request leads (prior knowledge, new
+ * connection), all others follow: they ask in the ordinary way and are not allowed to open a socket. A follower that finds no
+ * connection leads at once. */
 #include "sinks/http_client.h"
 #include "base/net/loop.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <uv.h>
 
-enum { UPLOAD_BUFFER_SIZE = 512 * 1024, CONNECTIONS_MAX = 16, KEEPALIVE_S = 60 };
+enum { UPLOAD_BUFFER_SIZE = 512 * 1024, CONNECTIONS_MAX = 16, KEEPALIVE_S = 60, CURL_8_0 = 0x080000 };
 
 struct sm_http_client {
     CURLM *multi;
@@ -20,6 +27,8 @@ struct sm_http_client {
     enum sm_http_client_version version;
     int64_t timeout_ns;
     bool insecure;
+    bool leads_and_follows; /* the way round libcurl's error, above */
+    bool connected;         /* somebody led, and no call has failed since */
 };
 
 /* A socket of libcurl's that the loop watches. */
@@ -36,6 +45,9 @@ struct sm_http_client_call {
     void *ctx;
     bool running;
     bool cut;
+    bool follows;        /* may not open a connection */
+    bool found_nothing;  /* and would have had to */
+    struct sm_str posted;
     struct sm_buf body;
     size_t headers_size;
     size_t header_lengths[SM_HTTP_CLIENT_HEADER_COUNT];
@@ -56,8 +68,26 @@ static const char *failure_text(struct sm_http_client_call *call, CURLcode code)
     return call->failure[0] ? call->failure : curl_easy_strerror(code);
 }
 
+static void call_start(struct sm_http_client_call *call);
+
+/* Lets the next call lead after a failure; true when this one leads now and has not ended. */
+static bool lead_instead(struct sm_http_client_call *call, CURLcode code)
+{
+    if (!call->client->leads_and_follows || code == CURLE_OK)
+        return false;
+    call->client->connected = false;
+    if (!call->found_nothing)
+        return false;
+    call_start(call);
+    return true;
+}
+
 static void call_end(struct sm_http_client_call *call, CURLcode code)
 {
+    curl_multi_remove_handle(call->client->multi, call->easy);
+    call->running = false;
+    if (lead_instead(call, code))
+        return;
     struct sm_http_client_reply reply = {.cut = call->cut};
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &reply.status);
     if (code != CURLE_OK && !call->cut)
@@ -66,8 +96,6 @@ static void call_end(struct sm_http_client_call *call, CURLcode code)
         reply.body = sm_buf_str(&call->body);
     for (int i = 0; i < SM_HTTP_CLIENT_HEADER_COUNT; i++)
         reply.headers[i] = sm_str(call->header_values[i], call->header_lengths[i]);
-    curl_multi_remove_handle(call->client->multi, call->easy);
-    call->running = false;
     call->done(call->ctx, &reply);
 }
 
@@ -207,6 +235,11 @@ static void header_append(struct sm_http_client *client, const char *line)
     SM_ASSERT(client->headers);
 }
 
+static bool is_tls(const struct sm_http_client *client)
+{
+    return strncasecmp(client->url, "https", 5) == 0;
+}
+
 static void multi_set_up(struct sm_http_client *client)
 {
     client->multi = curl_multi_init();
@@ -236,6 +269,8 @@ enum sm_rc sm_http_client_new(struct sm_loop *loop, const struct sm_http_client_
     c->version = config->version;
     c->timeout_ns = config->timeout_ns;
     c->insecure = config->insecure;
+    c->leads_and_follows = c->version == SM_HTTP_CLIENT_VERSION_H2C && !is_tls(c) &&
+                           curl_version_info(CURLVERSION_NOW)->version_num < CURL_8_0;
     header_append(c, "Expect:"); /* no waiting for 100-continue */
     for (const char *const *h = config->headers; h && *h; h++)
         header_append(c, *h);
@@ -313,12 +348,11 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 
 static long curl_version_of(const struct sm_http_client *client)
 {
-    bool tls = strncasecmp(client->url, "https", 5) == 0;
     switch (client->version) {
     case SM_HTTP_CLIENT_VERSION_2:
         return CURL_HTTP_VERSION_2TLS;
     case SM_HTTP_CLIENT_VERSION_H2C:
-        return tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+        return is_tls(client) ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
     case SM_HTTP_CLIENT_VERSION_1:
         break;
     }
@@ -337,6 +371,16 @@ static void set_up_tls(CURL *easy, const struct sm_http_client *client)
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+}
+
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose SM_UNUSED, struct curl_sockaddr *address)
+{
+    struct sm_http_client_call *call = arg;
+    if (call->follows) {
+        call->found_nothing = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 struct sm_http_client_call *sm_http_client_call_new(struct sm_http_client *client, sm_http_client_done_fn *done, void *ctx)
@@ -364,6 +408,8 @@ struct sm_http_client_call *sm_http_client_call_new(struct sm_http_client *clien
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     set_up_tls(easy, client);
     return call;
@@ -379,18 +425,37 @@ void sm_http_client_call_free(struct sm_http_client_call *call)
     free(call);
 }
 
-void sm_http_client_post(struct sm_http_client_call *call, struct sm_str body)
+static void lead_or_follow(struct sm_http_client_call *call)
 {
-    SM_ASSERT(!call->running);
+    struct sm_http_client *client = call->client;
+    call->follows = client->connected;
+    call->found_nothing = false;
+    client->connected = true;
+    curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, call->follows ? 0L : 1L);
+    curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION,
+                     call->follows ? (long)CURL_HTTP_VERSION_2_0 : (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+}
+
+static void call_start(struct sm_http_client_call *call)
+{
     sm_buf_clear(&call->body);
     call->cut = false;
     call->headers_size = 0;
     call->failure[0] = '\0';
     memset(call->header_lengths, 0, sizeof call->header_lengths);
-    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, body.ptr);
-    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+    if (call->client->leads_and_follows)
+        lead_or_follow(call);
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->posted.ptr);
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->posted.len);
     call->running = true;
     SM_ASSERT(curl_multi_add_handle(call->client->multi, call->easy) == CURLM_OK);
+}
+
+void sm_http_client_post(struct sm_http_client_call *call, struct sm_str body)
+{
+    SM_ASSERT(!call->running);
+    call->posted = body;
+    call_start(call);
 }
 
 void sm_http_client_call_abort(struct sm_http_client_call *call)

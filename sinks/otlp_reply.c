@@ -25,27 +25,32 @@ enum grpc_code {
 
 /* --- messages ---------------------------------------------------------------------------------------------------- */
 
+/* Moves to the next field with this number and wire type; false when there is none. *message keeps what is behind it. */
+static bool next_field(struct sm_str *message, uint32_t number, enum sm_pb_wire wire, struct sm_pb_field *f)
+{
+    if (!message->len)
+        return false;
+    const uint8_t *p = (const uint8_t *)message->ptr, *end = p + message->len;
+    while (sm_pb_next(&p, end, f)) {
+        if (f->number == number && f->wire == wire) {
+            *message = sm_str(p, (size_t)(end - p));
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The content of the first field with this number, empty when it is absent. */
 static struct sm_str bytes_field(struct sm_str message, uint32_t number)
 {
-    const uint8_t *p = (const uint8_t *)message.ptr, *end = p + message.len;
     struct sm_pb_field f;
-    while (message.len && sm_pb_next(&p, end, &f)) {
-        if (f.number == number && f.wire == SM_PB_BYTES)
-            return sm_str(f.bytes, f.size);
-    }
-    return (struct sm_str){NULL, 0};
+    return next_field(&message, number, SM_PB_BYTES, &f) ? sm_str(f.bytes, f.size) : (struct sm_str){NULL, 0};
 }
 
 static uint64_t varint_field(struct sm_str message, uint32_t number)
 {
-    const uint8_t *p = (const uint8_t *)message.ptr, *end = p + message.len;
     struct sm_pb_field f;
-    while (message.len && sm_pb_next(&p, end, &f)) {
-        if (f.number == number && f.wire == SM_PB_VARINT)
-            return f.value;
-    }
-    return 0;
+    return next_field(&message, number, SM_PB_VARINT, &f) ? f.value : 0;
 }
 
 /* ExportTraceServiceResponse{partial_success = 1 {rejected_spans = 1, error_message = 2}}. */
@@ -73,14 +78,11 @@ static int64_t duration_ns(struct sm_str duration)
  * without one. */
 static bool read_retry_info(struct sm_str status, int64_t *delay_ns)
 {
-    const uint8_t *p = (const uint8_t *)status.ptr, *end = p + status.len;
+    static const char name[] = "/google.rpc.RetryInfo";
+    size_t n = sizeof name - 1;
     struct sm_pb_field f;
-    while (status.len && sm_pb_next(&p, end, &f)) {
-        if (f.number != 3 || f.wire != SM_PB_BYTES)
-            continue;
+    while (next_field(&status, 3, SM_PB_BYTES, &f)) {
         struct sm_str any = sm_str(f.bytes, f.size), type = bytes_field(any, 1);
-        static const char name[] = "/google.rpc.RetryInfo";
-        size_t n = sizeof name - 1;
         if (type.len >= n && memcmp(type.ptr + type.len - n, name, n) == 0) {
             *delay_ns = duration_ns(bytes_field(bytes_field(any, 2), 1));
             return true;
