@@ -12,9 +12,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Shares of the memory budget at which back-pressure and early decisions start. */
-enum { SOFT_PERCENT = 80, HARD_PERCENT = 90 };
-
 struct sm_worker_thread {
     pthread_t id;
     bool started;
@@ -75,8 +72,8 @@ struct sm_pipeline *sm_pipeline_new(const struct sm_pipeline_config *config, str
     p->base_ns = config->placement == SM_PLACEMENT_INLINE ? config->start_ns : p->wall_base_ns;
     p->route_seed = sm_hash_seed;
     p->budget.shards = config->shards;
-    p->budget.soft_bytes = config->memory_bytes / 100 * SOFT_PERCENT;
-    p->budget.hard_bytes = config->memory_bytes / 100 * HARD_PERCENT;
+    p->budget.soft_bytes = (uint64_t)((double)config->memory_bytes * config->memory_soft);
+    p->budget.hard_bytes = (uint64_t)((double)config->memory_bytes * config->memory_hard);
     p->coordinator = sm_coordinator_new(config->policy, config->shards);
     p->threads = sm_xcalloc(config->workers, sizeof *p->threads);
     size_t size = config->workers * sizeof *p->workers;

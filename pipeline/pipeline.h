@@ -29,6 +29,7 @@ struct sm_pipeline_config {
     struct sm_codec_limits limits;
     uint32_t kept_decisions_max, dropped_decisions_max; /* over all shards */
     uint64_t memory_bytes;                              /* the budget; 0: no memory triggers */
+    double memory_soft, memory_hard;                    /* shares of it: back-pressure, early decisions */
     uint64_t memory_reserve_bytes;                      /* empty slabs kept for reuse, over all shards */
     int64_t start_ns;                                   /* INLINE: where time starts */
     struct sm_names *names;

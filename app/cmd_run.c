@@ -1,0 +1,124 @@
+/* spanmill run: the daemon. */
+#include "app/command.h"
+#include "app/topology.h"
+#include "base/hash.h"
+#include "base/net/loop.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { DRAIN_TIMEOUT_S = 30 };
+
+/* SIGINT and SIGTERM end the run; a second one ends the process where it stands. */
+struct signals {
+    uv_signal_t interrupt, terminate;
+    struct sm_topology *topology;
+    bool ending;
+};
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct signals *s = handle->data;
+    if (s->ending) {
+        sm_log(SM_LOG_WARN, "forced_exit", sm_kv("signal", strsignal(number)));
+        _exit(SM_EXIT_FAILURE);
+    }
+    s->ending = true;
+    sm_log(SM_LOG_INFO, "draining", sm_kv("signal", strsignal(number)));
+    sm_topology_end(s->topology);
+}
+
+static void watch_signals(struct signals *s, struct sm_topology *t)
+{
+    *s = (struct signals){.topology = t};
+    uv_loop_t *loop = sm_loop_uv(sm_topology_loop(t));
+    uv_signal_init(loop, &s->interrupt);
+    uv_signal_init(loop, &s->terminate);
+    s->interrupt.data = s->terminate.data = s;
+    uv_signal_start(&s->interrupt, on_signal, SIGINT);
+    uv_signal_start(&s->terminate, on_signal, SIGTERM);
+}
+
+static void unwatch_signals(struct signals *s)
+{
+    uv_close((uv_handle_t *)&s->interrupt, NULL);
+    uv_close((uv_handle_t *)&s->terminate, NULL);
+    /* From here on a signal ends the process: draining goes on in this thread. */
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
+static void print_listeners(const struct sm_topology *t)
+{
+    struct sm_topology_listener l;
+    for (unsigned i = 0; sm_topology_listener(t, i, &l); i++)
+        sm_log(SM_LOG_INFO, "listening", sm_kv("protocol", l.name), sm_kv("url", l.url));
+}
+
+static void print_summary(struct sm_topology *t)
+{
+    const struct sm_pipeline *p = sm_topology_pipeline(t);
+    sm_log(SM_LOG_INFO, "stopped", sm_kv("spans_received", sm_pipeline_stat(p, SM_STAT_SPANS_RECEIVED)),
+           sm_kv("spans_kept", sm_pipeline_stat(p, SM_STAT_SPANS_KEPT)),
+           sm_kv("spans_sampled_out", sm_pipeline_stat(p, SM_STAT_SPANS_SAMPLED_OUT)),
+           sm_kv("spans_lost", sm_pipeline_stat(p, SM_STAT_SPANS_DROPPED_SHUTDOWN)),
+           sm_kv("traces_kept", sm_pipeline_stat(p, SM_STAT_TRACES_KEPT)),
+           sm_kv("traces_sampled_out", sm_pipeline_stat(p, SM_STAT_TRACES_SAMPLED_OUT)));
+}
+
+static enum sm_exit serve(const struct sm_config *config)
+{
+    struct sm_err err;
+    struct sm_topology *t = sm_topology_new(config, &err);
+    if (!t || sm_topology_start(t, &err) != SM_OK) {
+        sm_log(SM_LOG_ERROR, "cannot_start", sm_kv("why", err.text));
+        sm_topology_free(t);
+        return SM_EXIT_FAILURE;
+    }
+    struct signals signals;
+    watch_signals(&signals, t);
+    print_listeners(t);
+    sm_log(SM_LOG_INFO, "ready");
+    sm_topology_run(t);
+    unwatch_signals(&signals);
+    sm_topology_stop(t, DRAIN_TIMEOUT_S * SM_SEC);
+    print_summary(t);
+    sm_topology_free(t);
+    return SM_EXIT_OK;
+}
+
+static enum sm_exit run(struct sm_args *args)
+{
+    struct sm_config_args config_args = {0};
+    int option;
+    while ((option = sm_args_next(args)) != SM_ARGS_END) {
+        if (option == SM_ARGS_ERROR)
+            return SM_EXIT_USAGE;
+        if (option == SM_ARGS_OPERAND)
+            return sm_args_usage(args, "takes no operand; a configuration is given with -c FILE");
+        sm_config_args_take(&config_args, option, args->value);
+    }
+    struct sm_config *config = sm_config_args_load(&config_args);
+    if (!config)
+        return SM_EXIT_USAGE;
+    sm_log_setup(&(struct sm_log_config){.level = config->log.level, .format = config->log.format, .fd = STDERR_FILENO});
+    sm_hash_seed_random();
+    signal(SIGPIPE, SIG_IGN);
+    enum sm_exit code = serve(config);
+    sm_log_finish();
+    sm_config_free(config);
+    return code;
+}
+
+const struct sm_command sm_command_run = {
+    .name = "run",
+    .operands = "",
+    .summary = "receive, sample, analyse, store and forward spans",
+    .help = "Starts the daemon. Without a configuration it listens on loopback with the defaults of `spanmill help config` and\n"
+            "keeps every trace. SIGINT and SIGTERM close all windows with a real decision, let sinks deliver, and end it; a\n"
+            "second signal ends it at once.",
+    .options = {SM_CONFIG_OPTIONS},
+    .run = run,
+};

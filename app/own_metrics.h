@@ -1,0 +1,15 @@
+/* spanmill's own metrics: the pipeline's counters and gauges, the fan-out's, the listeners'. */
+#ifndef SM_OWN_METRICS_H
+#define SM_OWN_METRICS_H
+
+#include "base/prom.h"
+#include "pipeline/pipeline.h"
+
+/* Collectors for sm_prom_registry_add; ctx is the struct sm_pipeline, the struct sm_fanout. */
+void sm_own_metrics_pipeline(void *ctx, struct sm_prom *p);
+void sm_own_metrics_fanout(void *ctx, struct sm_prom *p);
+
+/* spanmill_build_info, process CPU, memory, descriptors; ctx unused. */
+void sm_own_metrics_process(void *ctx, struct sm_prom *p);
+
+#endif

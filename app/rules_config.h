@@ -1,0 +1,12 @@
+/* From configured rules to compiled ones. */
+#ifndef SM_RULES_CONFIG_H
+#define SM_RULES_CONFIG_H
+
+#include "app/config.h"
+#include "pipeline/sample/rules.h"
+
+/* Compiles config->rules; keys they want are added to `wanted`. The error text has file, line and column of the mistake. */
+enum sm_rc sm_rules_config_compile(const struct sm_config *config, struct sm_wanted *wanted, struct sm_rules **rules,
+                                   struct sm_err *err) SM_MUST_USE;
+
+#endif
