@@ -9,6 +9,7 @@ static struct sm_rule_spec spec_of(const struct sm_config_rule *r)
         .name = r->name,
         .when = r->when.text,
         .else_next = r->otherwise == SM_CONFIG_ELSE_NEXT,
+        .of_arriving = r->of == SM_CONFIG_OF_ARRIVING,
         .shadow = r->shadow,
     };
     if (r->keep) {
@@ -45,7 +46,12 @@ enum sm_rc sm_rules_config_compile(const struct sm_config *config, struct sm_wan
     struct sm_rule_spec *specs = sm_xcalloc(SM_MAX(n, (size_t)1), sizeof *specs);
     for (size_t i = 0; i < n; i++)
         specs[i] = spec_of(&config->rules.items[i]);
-    struct sm_rules_config rc_config = {.rules = specs, .count = n, .priority = SM_RULES_PRIORITY_KEEP};
+    struct sm_rules_config rc_config = {.rules = specs, .count = n, 
+                                        .priority = (enum sm_rules_priority)config->sampling.priority,
+                                        .priority_spans_per_second = config->sampling.priority_spans_per_second};
+    _Static_assert((int)SM_CONFIG_PRIORITY_RATE == (int)SM_RULES_PRIORITY_RATE &&
+                       (int)SM_CONFIG_PRIORITY_OFF == (int)SM_RULES_PRIORITY_OFF,
+                   "the configuration's choices are the rules'");
     struct sm_rules_error error;
     enum sm_rc rc = sm_rules_new(&rc_config, wanted, rules, &error);
     free(specs);
