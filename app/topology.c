@@ -2,13 +2,10 @@
 #include "app/topology.h"
 
 #include "app/admin.h"
-#include "app/memory_limit.h"
-#include "app/own_metrics.h"
-#include "app/rules_config.h"
+#include "app/engine.h"
 #include "base/clock.h"
 #include "base/net/loop.h"
 #include "ingest/receiver.h"
-#include "pipeline/sample/rules.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -17,8 +14,6 @@
 enum {
     RECEIVERS_MAX = 3,
     TEND_NS = 500 * 1000 * 1000,
-    NAME_BYTES_MAX = 256 << 20,
-    SCOPE_BYTES_MAX = 256 << 20,
     LISTENERS_MAX = 8,
 };
 
@@ -39,31 +34,15 @@ struct sm_topology {
     const struct sm_config *config;
     struct sm_loop *loop;
     struct sm_loop_timer *tend_timer;
-    struct sm_names *names;
-    struct sm_scopes *scopes;
-    struct sm_wanted *wanted;
-    struct sm_rules *rules;
-    struct sm_fanout *fanout;
-    struct sm_pipeline *pipeline;
+    struct sm_engine *engine;
     struct port ports[RECEIVERS_MAX];
     unsigned port_count;
     struct sm_prom_registry *metrics;
     struct sm_admin *admin;
     struct shown_listener shown[LISTENERS_MAX];
     unsigned shown_count;
-    unsigned workers;
     bool started;
 };
-
-static uint64_t amount(struct sm_config_amount a, uint64_t whole)
-{
-    return a.share > 0 ? (uint64_t)(a.share * (double)whole) : a.bytes;
-}
-
-static unsigned worker_count(const struct sm_config *c)
-{
-    return SM_MIN(c->workers ? c->workers : sm_processor_count(), (unsigned)SM_PIPELINE_WORKERS_MAX);
-}
 
 /* "http://host:port/path" for people; a host of all interfaces reads as 0.0.0.0. */
 static void show(struct sm_topology *t, const char *name, const char *address, uint16_t port, const char *path)
@@ -76,52 +55,6 @@ static void show(struct sm_topology *t, const char *name, const char *address, u
     snprintf(l->url, sizeof l->url, "http://%.*s:%u%s", host ? SM_MIN(host, 255) : 7, host ? address : "0.0.0.0", port, path);
 }
 
-static enum sm_rc make_fanout(struct sm_topology *t, uint64_t budget, struct sm_err *err)
-{
-    struct sm_fanout_config c = {
-        .sinks = NULL,
-        .sink_count = 0,
-        .shards = t->workers,
-        .placement = SM_FANOUT_THREADS,
-        .queue_bytes_max = (uint64_t)((double)budget * t->config->memory.sinks),
-        .seed = (uint64_t)sm_clock_wall_ns(),
-        .names = t->names,
-        .scopes = t->scopes,
-    };
-    t->fanout = sm_fanout_new(&c, err);
-    return t->fanout ? SM_OK : err->rc;
-}
-
-static enum sm_rc make_pipeline(struct sm_topology *t, uint64_t budget, struct sm_err *err)
-{
-    const struct sm_config *c = t->config;
-    struct sm_pipeline_config p = {
-        .placement = SM_PLACEMENT_THREADS,
-        .workers = t->workers,
-        .shards = t->workers,
-        .windows = sm_windows_default,
-        .limits = c->codec,
-        .kept_decisions_max = c->late.kept_max,
-        .dropped_decisions_max = c->late.dropped_max,
-        .memory_bytes = budget,
-        .memory_soft = c->memory.soft,
-        .memory_hard = c->memory.hard,
-        .memory_reserve_bytes = budget / 16,
-        .names = t->names,
-        .scopes = t->scopes,
-        .wanted = t->wanted,
-        .policy = sm_rules_policy(t->rules),
-        .fanout = t->fanout,
-    };
-    p.windows.after_root_ns = c->windows.after_root_ns;
-    p.windows.idle_ns = c->windows.idle_ns;
-    p.windows.max_age_ns = c->windows.max_age_ns;
-    p.windows.max_spans = c->windows.max_spans;
-    p.windows.max_bytes = c->windows.max_bytes;
-    t->pipeline = sm_pipeline_new(&p, err);
-    return t->pipeline ? SM_OK : err->rc;
-}
-
 /* Opens one listener on every worker. */
 static enum sm_rc open_port(struct sm_topology *t, const char *name, const char *path, const struct sm_receiver_ops *ops,
                             const char *address, struct sm_err *err)
@@ -132,12 +65,12 @@ static enum sm_rc open_port(struct sm_topology *t, const char *name, const char 
     p->ops = ops;
     p->listener = (struct sm_listener){.http = t->config->http, .inflate = sm_inflate_limits_default};
     p->listener.inflate.bytes_max = t->config->limits.inflated_bytes_max;
-    p->instances = sm_xcalloc(t->workers, sizeof *p->instances);
+    p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);
     snprintf(p->address, sizeof p->address, "%s", address);
     p->listener.address = p->address;
     uint16_t port = 0;
-    for (unsigned i = 0; i < t->workers; i++) {
-        p->instances[i] = ops->open(&p->listener, sm_pipeline_worker(t->pipeline, i), &port, err);
+    for (unsigned i = 0; i < t->engine->workers; i++) {
+        p->instances[i] = ops->open(&p->listener, sm_pipeline_worker(t->engine->pipeline, i), &port, err);
         if (!p->instances[i])
             return err->rc;
         const char *colon = strrchr(address, ':');
@@ -161,15 +94,13 @@ static enum sm_rc open_ports(struct sm_topology *t, struct sm_err *err)
 static void tend(void *arg)
 {
     struct sm_topology *t = arg;
-    sm_pipeline_tend(t->pipeline);
+    sm_pipeline_tend(t->engine->pipeline);
 }
 
 static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
 {
     t->metrics = sm_prom_registry_new();
-    sm_prom_registry_add(t->metrics, "pipeline", sm_own_metrics_pipeline, t->pipeline);
-    sm_prom_registry_add(t->metrics, "fanout", sm_own_metrics_fanout, t->fanout);
-    sm_prom_registry_add(t->metrics, "process", sm_own_metrics_process, NULL);
+    sm_engine_register_metrics(t->engine, t->metrics);
     if (!t->config->listen.metrics)
         return SM_OK;
     uint16_t port;
@@ -182,20 +113,12 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
 
 static enum sm_rc build(struct sm_topology *t, struct sm_err *err)
 {
-    const struct sm_config *c = t->config;
-    uint64_t budget = amount(c->memory.budget, sm_memory_limit_bytes());
-    t->workers = worker_count(c);
-    t->names = sm_names_new(c->limits.names_max, NAME_BYTES_MAX);
-    t->scopes = sm_scopes_new(t->names, c->limits.scopes_max, SCOPE_BYTES_MAX);
-    t->wanted = sm_wanted_new(1);
     t->loop = sm_loop_new(NULL, err);
     if (!t->loop)
         return err->rc;
-    enum sm_rc rc = sm_rules_config_compile(c, t->wanted, &t->rules, err);
-    if (rc == SM_OK)
-        rc = make_fanout(t, budget, err);
-    if (rc == SM_OK)
-        rc = make_pipeline(t, budget, err);
+    struct sm_engine_options options = {.placement = SM_PLACEMENT_THREADS, .memory_triggers = true};
+    t->engine = sm_engine_new(t->config, &options, err);
+    enum sm_rc rc = t->engine ? SM_OK : err->rc;
     if (rc == SM_OK)
         rc = open_ports(t, err);
     if (rc == SM_OK)
@@ -215,7 +138,7 @@ struct sm_topology *sm_topology_new(const struct sm_config *config, struct sm_er
 
 enum sm_rc sm_topology_start(struct sm_topology *t, struct sm_err *err)
 {
-    enum sm_rc rc = sm_pipeline_start(t->pipeline, err);
+    enum sm_rc rc = sm_pipeline_start(t->engine->pipeline, err);
     if (rc != SM_OK)
         return rc;
     t->started = true;
@@ -252,10 +175,10 @@ static void drain_instance(void *arg)
 static void drain_ports(struct sm_topology *t)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
-        for (unsigned k = 0; k < t->workers; k++) {
+        for (unsigned k = 0; k < t->engine->workers; k++) {
             struct drain_call *call = sm_xmalloc(sizeof *call);
             *call = (struct drain_call){t->ports[i].ops, t->ports[i].instances[k]};
-            sm_loop_post(sm_worker_loop(sm_pipeline_worker(t->pipeline, k)), drain_instance, call);
+            sm_loop_post(sm_worker_loop(sm_pipeline_worker(t->engine->pipeline, k)), drain_instance, call);
         }
     }
 }
@@ -263,7 +186,7 @@ static void drain_ports(struct sm_topology *t)
 static bool ports_are_quiet(const struct sm_topology *t)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
-        for (unsigned k = 0; k < t->workers; k++) {
+        for (unsigned k = 0; k < t->engine->workers; k++) {
             const struct sm_http_counters *c = t->ports[i].ops->counters(t->ports[i].instances[k]);
             if (atomic_load_explicit(&c->connections_open, memory_order_relaxed))
                 return false;
@@ -288,16 +211,16 @@ void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns)
         sm_admin_set_ready(t->admin, false);
     drain_ports(t);
     wait_for_ports(t, SM_MIN(timeout_ns, SM_SEC));
-    sm_pipeline_drain(t->pipeline, timeout_ns);
-    sm_fanout_stop(t->fanout, timeout_ns);
-    sm_pipeline_stop(t->pipeline);
-    sm_pipeline_tend(t->pipeline);
+    sm_pipeline_drain(t->engine->pipeline, timeout_ns);
+    sm_fanout_stop(t->engine->fanout, timeout_ns);
+    sm_pipeline_stop(t->engine->pipeline);
+    sm_pipeline_tend(t->engine->pipeline);
 }
 
 static void close_ports(struct sm_topology *t)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
-        for (unsigned k = 0; k < t->workers && t->ports[i].instances; k++)
+        for (unsigned k = 0; k < t->engine->workers && t->ports[i].instances; k++)
             t->ports[i].ops->close(t->ports[i].instances[k]);
         free(t->ports[i].instances);
     }
@@ -316,14 +239,7 @@ void sm_topology_free(struct sm_topology *t)
     sm_admin_free(t->admin);
     sm_prom_registry_free(t->metrics);
     close_ports(t);
-    if (t->fanout)
-        sm_fanout_stop(t->fanout, 0);
-    sm_pipeline_free(t->pipeline);
-    sm_fanout_free(t->fanout);
-    sm_rules_free(t->rules);
-    sm_wanted_free(t->wanted);
-    sm_scopes_free(t->scopes);
-    sm_names_free(t->names);
+    sm_engine_free(t->engine);
     free(t);
 }
 
@@ -334,7 +250,7 @@ struct sm_loop *sm_topology_loop(struct sm_topology *t)
 
 struct sm_pipeline *sm_topology_pipeline(struct sm_topology *t)
 {
-    return t->pipeline;
+    return t->engine->pipeline;
 }
 
 bool sm_topology_listener(const struct sm_topology *t, unsigned i, struct sm_topology_listener *listener)

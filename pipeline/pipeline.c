@@ -94,8 +94,11 @@ void sm_pipeline_free(struct sm_pipeline *p)
 {
     if (!p)
         return;
-    for (unsigned i = 0; i < p->config.shards; i++)
+    for (unsigned i = 0; i < p->config.shards; i++) {
+        if (p->shards[i])
+            sm_shard_collect(p->shards[i]);
         sm_shard_free(p->shards[i]);
+    }
     for (unsigned i = 0; i < p->config.workers; i++) {
         if (p->workers[i].pipeline)
             sm_worker_fini(&p->workers[i]);

@@ -10,6 +10,9 @@
 
 enum { RING_CAPACITY = 4096, ROUTES_PER_TURN = 64, PAYLOADS_IDLE_BYTES = 16 << 20 };
 
+/* How far ahead one recorded payload may move the clock by itself. */
+#define JUMP_NS (60 * SM_SEC)
+
 /* What an overloaded sender is asked to wait. */
 #define RETRY_AFTER_NS (1 * SM_SEC)
 
@@ -229,13 +232,14 @@ static void count_taken(struct sm_worker *w, const struct sm_batch *b, size_t by
     }
 }
 
-static void decode_and_route(struct sm_worker *w, const struct sm_codec *codec, uint16_t source, struct sm_payload *payload,
-                             struct sm_submit *result)
+/* Decodes into a flight; NULL when result says why not. */
+static struct sm_flight *decode(struct sm_worker *w, const struct sm_codec *codec, uint16_t source,
+                                struct sm_payload *payload, struct sm_submit *result)
 {
     struct sm_flight *f = flight_take(w);
     if (!f) {
         refuse_overload(w, result);
-        return;
+        return NULL;
     }
     struct sm_batch *b = &f->batch;
     b->arrived_ns = payload->arrived_ns;
@@ -243,18 +247,23 @@ static void decode_and_route(struct sm_worker *w, const struct sm_codec *codec, 
     b->source = source;
     struct sm_err err;
     result->rc = codec->decode(&w->decoder, payload, b, &err);
-    if (result->rc != SM_OK) {
-        sm_stats_add(&w->stats, SM_STAT_PAYLOADS_UNDECODABLE, 1);
-        snprintf(result->text, sizeof result->text, "%s", err.text);
-        flight_idle(w, f);
-        return;
-    }
+    if (result->rc == SM_OK)
+        return f;
+    sm_stats_add(&w->stats, SM_STAT_PAYLOADS_UNDECODABLE, 1);
+    snprintf(result->text, sizeof result->text, "%s", err.text);
+    flight_idle(w, f);
+    return NULL;
+}
+
+static void route_and_dispatch(struct sm_worker *w, struct sm_flight *f, size_t payload_bytes, struct sm_submit *result)
+{
+    const struct sm_batch *b = &f->batch;
     if (!route(w, f) || !slots_are_free(w, f)) {
         refuse_overload(w, result);
         flight_idle(w, f);
         return;
     }
-    count_taken(w, b, payload->size);
+    count_taken(w, b, payload_bytes);
     result->accepted = b->count;
     result->rejected = b->rejected_total;
     if (b->rejected_total)
@@ -262,20 +271,69 @@ static void decode_and_route(struct sm_worker *w, const struct sm_codec *codec, 
     dispatch(w, f);
 }
 
-void sm_worker_submit(struct sm_worker *w, const struct sm_codec *codec, uint16_t source, struct sm_payload **payload,
-                      struct sm_submit *result)
+static void result_init(struct sm_submit *result)
 {
     result->rc = SM_OK;
     result->accepted = result->rejected = 0;
     result->retry_after_ns = 0;
     result->text[0] = '\0';
+}
+
+void sm_worker_submit(struct sm_worker *w, const struct sm_codec *codec, uint16_t source, struct sm_payload **payload,
+                      struct sm_submit *result)
+{
+    result_init(result);
     struct sm_payload *p = *payload;
     *payload = NULL;
     pass_time(w, p->arrived_ns);
-    if (SM_UNLIKELY(sm_worker_overloaded(w)))
+    if (SM_UNLIKELY(sm_worker_overloaded(w))) {
         refuse_overload(w, result);
-    else
-        decode_and_route(w, codec, source, p, result);
+    } else {
+        struct sm_flight *f = decode(w, codec, source, p, result);
+        if (SM_LIKELY(f != NULL))
+            route_and_dispatch(w, f, p->size, result);
+    }
+    sm_payload_put(p);
+}
+
+static int64_t newest_end_ns(const struct sm_batch *b)
+{
+    uint64_t newest = 0;
+    for (uint32_t i = 0; i < b->count; i++)
+        newest = SM_MAX(newest, sm_span_end_ns(sm_batch_span(b, i)));
+    return newest > INT64_MAX ? 0 : (int64_t)newest;
+}
+
+/* A payload that claims a time more than JUMP_NS ahead moves the clock only when the next such claim agrees with it: one
+ * broken clock among the recorded services must not close every window. */
+static void recorded_clock_pass(struct sm_recorded_clock *c, int64_t end_ns)
+{
+    if (end_ns <= c->now_ns)
+        return;
+    bool near = c->now_ns == 0 || end_ns - c->now_ns <= JUMP_NS;
+    int64_t apart = end_ns > c->jump_ns ? end_ns - c->jump_ns : c->jump_ns - end_ns;
+    if (near || (c->jump_ns && apart <= JUMP_NS)) {
+        c->now_ns = end_ns;
+        c->jump_ns = 0;
+    } else {
+        c->jump_ns = end_ns;
+    }
+}
+
+void sm_worker_replay(struct sm_worker *w, const struct sm_codec *codec, uint16_t source, struct sm_payload **payload,
+                      struct sm_recorded_clock *clock, struct sm_submit *result)
+{
+    result_init(result);
+    struct sm_payload *p = *payload;
+    *payload = NULL;
+    struct sm_flight *f = decode(w, codec, source, p, result);
+    if (f) {
+        recorded_clock_pass(clock, newest_end_ns(&f->batch));
+        sm_pipeline_advance(w->pipeline, clock->now_ns);
+        f->batch.arrived_ns = clock->now_ns;
+        f->batch.epoch = w->epoch;
+        route_and_dispatch(w, f, p->size, result);
+    }
     sm_payload_put(p);
 }
 

@@ -27,6 +27,17 @@ struct sm_submit {
 void sm_worker_submit(struct sm_worker *w, const struct sm_codec *codec, uint16_t source, struct sm_payload **payload,
                       struct sm_submit *result);
 
+/* Time as recorded spans tell it: the running maximum of span ends, over single jumps. Zero-initialised at first. */
+struct sm_recorded_clock {
+    int64_t now_ns;
+    int64_t jump_ns; /* a time far ahead that one payload claimed and no other has confirmed yet; 0: none */
+};
+
+/* Inline placement: submits a recorded payload at the time its spans tell; ticks up to that time fire before its spans are
+ * assembled. payload->arrived_ns is set here. */
+void sm_worker_replay(struct sm_worker *w, const struct sm_codec *codec, uint16_t source, struct sm_payload **payload,
+                      struct sm_recorded_clock *clock, struct sm_submit *result);
+
 /* The worker's thread: true when a payload would be refused now (checked at HEADERS, before a body is read). */
 bool sm_worker_overloaded(struct sm_worker *w);
 

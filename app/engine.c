@@ -1,0 +1,121 @@
+/* Building the engine. The analyzers are listed here and nowhere else. */
+#include "app/engine.h"
+
+#include "app/memory_limit.h"
+#include "app/own_metrics.h"
+#include "app/rules_config.h"
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+enum { NAME_BYTES_MAX = 256 << 20, SCOPE_BYTES_MAX = 256 << 20 };
+
+static uint64_t amount(struct sm_config_amount a, uint64_t whole)
+{
+    return a.share > 0 ? (uint64_t)(a.share * (double)whole) : a.bytes;
+}
+
+static unsigned worker_count(const struct sm_config *c)
+{
+    return SM_MIN(c->workers ? c->workers : sm_processor_count(), (unsigned)SM_PIPELINE_WORKERS_MAX);
+}
+
+static enum sm_rc make_fanout(struct sm_engine *e, const struct sm_engine_options *o, struct sm_err *err)
+{
+    struct sm_fanout_config c = {
+        .sinks = o->sinks,
+        .sink_count = o->sink_count,
+        .shards = e->shards,
+        .placement = o->placement == SM_PLACEMENT_INLINE ? SM_FANOUT_INLINE : SM_FANOUT_THREADS,
+        .ordered = o->ordered,
+        .queue_bytes_max = (uint64_t)((double)e->budget_bytes * e->config->memory.sinks),
+        .seed = o->placement == SM_PLACEMENT_INLINE ? 1 : (uint64_t)sm_clock_wall_ns(),
+        .names = e->names,
+        .scopes = e->scopes,
+    };
+    e->fanout = sm_fanout_new(&c, err);
+    return e->fanout ? SM_OK : err->rc;
+}
+
+static enum sm_rc make_pipeline(struct sm_engine *e, const struct sm_engine_options *o, struct sm_err *err)
+{
+    const struct sm_config *c = e->config;
+    struct sm_pipeline_config p = {
+        .placement = o->placement,
+        .workers = e->workers,
+        .shards = e->shards,
+        .windows = sm_windows_default,
+        .limits = c->codec,
+        .kept_decisions_max = c->late.kept_max,
+        .dropped_decisions_max = c->late.dropped_max,
+        .memory_bytes = o->memory_triggers ? e->budget_bytes : 0,
+        .memory_soft = c->memory.soft,
+        .memory_hard = c->memory.hard,
+        .memory_reserve_bytes = e->budget_bytes / 16,
+        .start_ns = o->start_ns,
+        .names = e->names,
+        .scopes = e->scopes,
+        .wanted = e->wanted,
+        .policy = sm_rules_policy(e->rules),
+        .analyzers = e->analyzers,
+        .analyzer_count = e->analyzer_count,
+        .fanout = e->fanout,
+    };
+    p.windows.after_root_ns = c->windows.after_root_ns;
+    p.windows.idle_ns = c->windows.idle_ns;
+    p.windows.max_age_ns = c->windows.max_age_ns;
+    p.windows.max_spans = c->windows.max_spans;
+    p.windows.max_bytes = c->windows.max_bytes;
+    e->pipeline = sm_pipeline_new(&p, err);
+    return e->pipeline ? SM_OK : err->rc;
+}
+
+static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, struct sm_err *err)
+{
+    const struct sm_config *c = e->config;
+    bool in_threads = o->placement == SM_PLACEMENT_THREADS;
+    e->budget_bytes = amount(c->memory.budget, sm_memory_limit_bytes());
+    e->workers = in_threads ? worker_count(c) : 1;
+    e->shards = in_threads ? e->workers : SM_MAX(o->shards, 1u);
+    e->names = sm_names_new(c->limits.names_max, NAME_BYTES_MAX);
+    e->scopes = sm_scopes_new(e->names, c->limits.scopes_max, SCOPE_BYTES_MAX);
+    e->wanted = sm_wanted_new(1);
+    enum sm_rc rc = sm_rules_config_compile(c, e->wanted, &e->rules, err);
+    if (rc == SM_OK)
+        rc = make_fanout(e, o, err);
+    if (rc == SM_OK)
+        rc = make_pipeline(e, o, err);
+    return rc;
+}
+
+struct sm_engine *sm_engine_new(const struct sm_config *config, const struct sm_engine_options *options, struct sm_err *err)
+{
+    struct sm_engine *e = sm_xcalloc(1, sizeof *e);
+    e->config = config;
+    if (build(e, options, err) == SM_OK)
+        return e;
+    sm_engine_free(e);
+    return NULL;
+}
+
+void sm_engine_free(struct sm_engine *e)
+{
+    if (!e)
+        return;
+    if (e->fanout)
+        sm_fanout_stop(e->fanout, 0);
+    sm_pipeline_free(e->pipeline);
+    sm_fanout_free(e->fanout);
+    sm_rules_free(e->rules);
+    sm_wanted_free(e->wanted);
+    sm_scopes_free(e->scopes);
+    sm_names_free(e->names);
+    free(e);
+}
+
+void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *registry)
+{
+    sm_prom_registry_add(registry, "pipeline", sm_own_metrics_pipeline, e->pipeline);
+    sm_prom_registry_add(registry, "fanout", sm_own_metrics_fanout, e->fanout);
+    sm_prom_registry_add(registry, "process", sm_own_metrics_process, NULL);
+}

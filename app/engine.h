@@ -1,0 +1,49 @@
+/* The engine: everything between payloads and sinks, built from the configuration. The daemon puts listeners around it,
+ * replay a file reader, tests a script; the engine is the same.
+ *
+ * Built and freed by one thread. */
+#ifndef SM_ENGINE_H
+#define SM_ENGINE_H
+
+#include "app/config.h"
+#include "base/base.h"
+#include "base/prom.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/sample/rules.h"
+
+enum { SM_ENGINE_ANALYZERS_MAX = 8, SM_ENGINE_SINKS_MAX = SM_FANOUT_SINKS_MAX };
+
+struct sm_engine {
+    const struct sm_config *config;
+    uint64_t budget_bytes;
+    unsigned workers, shards;
+    struct sm_names *names;
+    struct sm_scopes *scopes;
+    struct sm_wanted *wanted;
+    struct sm_rules *rules;
+    struct sm_analyzer analyzers[SM_ENGINE_ANALYZERS_MAX];
+    unsigned analyzer_count;
+    struct sm_fanout *fanout;
+    struct sm_pipeline *pipeline;
+};
+
+struct sm_engine_options {
+    enum sm_placement placement;
+    unsigned shards;  /* INLINE only; THREADS has one per worker */
+    bool ordered;     /* sinks see an order that does not depend on the number of shards */
+    bool memory_triggers;
+    int64_t start_ns; /* INLINE: where time starts */
+    const struct sm_fanout_sink *sinks; /* taken */
+    unsigned sink_count;
+};
+
+/* NULL after filling *err (with file, line and column when the configuration is to blame). */
+struct sm_engine *sm_engine_new(const struct sm_config *config, const struct sm_engine_options *options,
+                                struct sm_err *err) SM_MUST_USE;
+/* The pipeline has been stopped (INLINE: closed). Stops the fan-out. NULL is allowed. */
+void sm_engine_free(struct sm_engine *e);
+
+/* Registers the engine's metrics: own ones and those of the analyzers. */
+void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *registry);
+
+#endif

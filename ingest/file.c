@@ -1,0 +1,387 @@
+/* Reading recordings: raw bytes -> inflated bytes -> records. */
+#include "ingest/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+enum { RAW_BYTES = 1 << 20, BUFFER_BYTES_MIN = 4 << 20, ZSTD_WINDOW_LOG_MAX = 27 };
+
+enum packing { PACKING_NONE, PACKING_GZIP, PACKING_ZSTD };
+enum form { FORM_UNKNOWN, FORM_JSON_LINES, FORM_JSON_WHOLE, FORM_FRAMED_PROTO, FORM_BARE_PROTO };
+
+struct sm_file {
+    int fd;
+    char *path;
+    size_t record_bytes_max;
+    uint64_t size_bytes;
+    uint64_t read_bytes;
+    enum packing packing;
+    uint8_t *raw; /* compressed input */
+    size_t raw_at, raw_size;
+    bool raw_ended;
+    z_stream gzip;
+    bool gzip_inside; /* in the middle of a member */
+    ZSTD_DCtx *zstd;
+    bool zstd_inside;
+    uint8_t *buffer; /* inflated bytes that are not consumed yet: [at, end) */
+    size_t at, end, capacity;
+    bool ended; /* nothing follows buffer's end */
+    enum form form;
+};
+
+static enum sm_rc fail(const struct sm_file *f, enum sm_rc rc, const char *what, struct sm_err *err)
+{
+    return sm_err_set(err, rc, "%s: %s", f->path, what);
+}
+
+/* Up to n bytes; *got 0 at the end. */
+static enum sm_rc read_some(struct sm_file *f, uint8_t *to, size_t n, size_t *got, struct sm_err *err)
+{
+    ssize_t r;
+    do
+        r = read(f->fd, to, n);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return fail(f, SM_E_IO, strerror(errno), err);
+    *got = (size_t)r;
+    f->read_bytes += (uint64_t)r;
+    return SM_OK;
+}
+
+static enum sm_rc refill_raw(struct sm_file *f, struct sm_err *err)
+{
+    size_t got = 0;
+    enum sm_rc rc = read_some(f, f->raw, RAW_BYTES, &got, err);
+    if (rc != SM_OK)
+        return rc;
+    f->raw_at = 0;
+    f->raw_size = got;
+    f->raw_ended = got == 0;
+    return SM_OK;
+}
+
+/* Members in a row are one stream. */
+static enum sm_rc inflate_gzip(struct sm_file *f, uint8_t *to, size_t n, size_t *got, struct sm_err *err)
+{
+    f->gzip.next_in = f->raw + f->raw_at;
+    f->gzip.avail_in = (uInt)(f->raw_size - f->raw_at);
+    f->gzip.next_out = to;
+    f->gzip.avail_out = (uInt)SM_MIN(n, (size_t)1 << 30);
+    int rc = inflate(&f->gzip, Z_NO_FLUSH);
+    f->raw_at = f->raw_size - f->gzip.avail_in;
+    *got = (size_t)(f->gzip.next_out - to);
+    if (rc == Z_STREAM_END) {
+        inflateReset(&f->gzip);
+        f->gzip_inside = false;
+        return SM_OK;
+    }
+    f->gzip_inside = true;
+    return rc == Z_OK || rc == Z_BUF_ERROR ? SM_OK : fail(f, SM_E_INVALID, "damaged gzip data", err);
+}
+
+static enum sm_rc inflate_zstd(struct sm_file *f, uint8_t *to, size_t n, size_t *got, struct sm_err *err)
+{
+    ZSTD_inBuffer in = {f->raw, f->raw_size, f->raw_at};
+    ZSTD_outBuffer out = {to, n, 0};
+    size_t rc = ZSTD_decompressStream(f->zstd, &out, &in);
+    f->raw_at = in.pos;
+    *got = out.pos;
+    f->zstd_inside = rc != 0;
+    return ZSTD_isError(rc) ? fail(f, SM_E_INVALID, ZSTD_getErrorName(rc), err) : SM_OK;
+}
+
+/* Appends what can be had to the buffer, whose room the caller made. Sets ended at the end. */
+static enum sm_rc fill(struct sm_file *f, struct sm_err *err)
+{
+    size_t got = 0;
+    while (got == 0 && !f->ended) {
+        enum sm_rc rc;
+        if (f->packing == PACKING_NONE) {
+            rc = read_some(f, f->buffer + f->end, f->capacity - f->end, &got, err);
+            f->ended = got == 0;
+        } else {
+            rc = f->raw_at == f->raw_size && !f->raw_ended ? refill_raw(f, err) : SM_OK;
+            if (rc == SM_OK && f->raw_ended && f->raw_at == f->raw_size) {
+                f->ended = true;
+                if (f->gzip_inside || f->zstd_inside)
+                    return fail(f, SM_E_TRUNCATED, "the compressed data ends early", err);
+                return SM_OK;
+            }
+            if (rc == SM_OK)
+                rc = f->packing == PACKING_GZIP ? inflate_gzip(f, f->buffer + f->end, f->capacity - f->end, &got, err)
+                                                : inflate_zstd(f, f->buffer + f->end, f->capacity - f->end, &got, err);
+        }
+        if (rc != SM_OK)
+            return rc;
+    }
+    f->end += got;
+    return SM_OK;
+}
+
+/* Moves what is left to the front and grows so that `want` bytes fit. */
+static void make_room(struct sm_file *f, size_t want)
+{
+    memmove(f->buffer, f->buffer + f->at, f->end - f->at);
+    f->end -= f->at;
+    f->at = 0;
+    if (want > f->capacity) {
+        while (want > f->capacity)
+            f->capacity *= 2;
+        f->buffer = sm_xrealloc(f->buffer, f->capacity);
+    }
+}
+
+/* At least n bytes in the buffer, or all there are. */
+static enum sm_rc need(struct sm_file *f, size_t n, struct sm_err *err)
+{
+    if (f->end - f->at < n && f->capacity - f->at < n)
+        make_room(f, n);
+    while (f->end - f->at < n && !f->ended) {
+        enum sm_rc rc = fill(f, err);
+        if (rc != SM_OK)
+            return rc;
+    }
+    return SM_OK;
+}
+
+static enum packing packing_of(const uint8_t *p, size_t n)
+{
+    if (n >= 2 && p[0] == 0x1f && p[1] == 0x8b)
+        return PACKING_GZIP;
+    if (n >= 4 && sm_load_le32(p) == 0xfd2fb528)
+        return PACKING_ZSTD;
+    return PACKING_NONE;
+}
+
+/* The first bytes decide; they are read raw and handed to the inflater if it is one. */
+static enum sm_rc unpack(struct sm_file *f, struct sm_err *err)
+{
+    f->raw = sm_xmalloc(RAW_BYTES);
+    while (f->raw_size < 4) {
+        size_t got = 0;
+        enum sm_rc rc = read_some(f, f->raw + f->raw_size, RAW_BYTES - f->raw_size, &got, err);
+        if (rc != SM_OK)
+            return rc;
+        if (got == 0)
+            break;
+        f->raw_size += got;
+    }
+    f->packing = packing_of(f->raw, f->raw_size);
+    if (f->packing == PACKING_GZIP && inflateInit2(&f->gzip, 15 + 16) != Z_OK)
+        return fail(f, SM_E_NOMEM, "out of memory", err);
+    if (f->packing == PACKING_ZSTD) {
+        f->zstd = ZSTD_createDCtx();
+        ZSTD_DCtx_setParameter(f->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
+    }
+    if (f->packing == PACKING_NONE) {
+        memcpy(f->buffer, f->raw, f->raw_size);
+        f->end = f->raw_size;
+    }
+    return SM_OK;
+}
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static void skip_space(struct sm_file *f)
+{
+    while (f->at < f->end && is_space(f->buffer[f->at]))
+        f->at++;
+}
+
+/* A length-framed message begins with a big-endian length, whose first byte is 0 below 16 MiB; a bare TracesData with tag 0x0a. */
+static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
+{
+    enum sm_rc rc;
+    do {
+        rc = need(f, 5, err);
+        if (rc != SM_OK)
+            return rc;
+        if (f->end > f->at && f->buffer[f->at] != 0x0a) /* a newline would be the tag of a bare message */
+            skip_space(f);
+    } while (f->end - f->at < 5 && !f->ended);
+    const uint8_t *p = f->buffer + f->at;
+    if (f->at == f->end)
+        return SM_E_CLOSED;
+    if (*p == '{')
+        f->form = FORM_JSON_LINES;
+    else if (*p == '[')
+        f->form = FORM_JSON_WHOLE;
+    else if (f->end - f->at >= 5 && sm_load_be32(p) <= f->record_bytes_max && p[4] == 0x0a)
+        f->form = FORM_FRAMED_PROTO;
+    else if (*p == 0x0a)
+        f->form = FORM_BARE_PROTO;
+    else
+        return fail(f, SM_E_INVALID, "neither OTLP JSON lines, OTLP protobuf nor Zipkin JSON", err);
+    return SM_OK;
+}
+
+struct sm_file *sm_file_open(const char *path, size_t record_bytes_max, struct sm_err *err)
+{
+    struct sm_file *f = sm_xcalloc(1, sizeof *f);
+    f->path = sm_xstrndup(path, strlen(path));
+    f->record_bytes_max = record_bytes_max;
+    f->capacity = BUFFER_BYTES_MIN;
+    f->buffer = sm_xmalloc(f->capacity);
+    f->fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (f->fd < 0 || fstat(f->fd, &st) < 0) {
+        fail(f, SM_E_IO, strerror(errno), err);
+        sm_file_close(f);
+        return NULL;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        fail(f, SM_E_INVALID, "is a directory", err);
+        sm_file_close(f);
+        return NULL;
+    }
+    f->size_bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    if (unpack(f, err) != SM_OK) {
+        sm_file_close(f);
+        return NULL;
+    }
+    return f;
+}
+
+void sm_file_close(struct sm_file *f)
+{
+    if (!f)
+        return;
+    if (f->fd >= 0)
+        close(f->fd);
+    if (f->packing == PACKING_GZIP)
+        inflateEnd(&f->gzip);
+    ZSTD_freeDCtx(f->zstd);
+    free(f->raw);
+    free(f->buffer);
+    free(f->path);
+    free(f);
+}
+
+void sm_file_progress(const struct sm_file *f, uint64_t *read_bytes, uint64_t *size_bytes)
+{
+    *read_bytes = f->read_bytes;
+    *size_bytes = f->size_bytes;
+}
+
+/* Copies the first n bytes of the buffer into a payload. */
+static enum sm_rc emit(struct sm_file *f, size_t n, struct sm_payload_pool *pool, struct sm_payload **payload,
+                       struct sm_err *err)
+{
+    struct sm_payload *p = sm_payload_new(pool, n);
+    if (!p)
+        return fail(f, SM_E_NOMEM, "out of memory", err);
+    memcpy(p->data, f->buffer + f->at, n);
+    p->size = n;
+    f->at += n;
+    *payload = p;
+    return SM_OK;
+}
+
+static enum sm_rc next_framed(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
+                              struct sm_err *err)
+{
+    enum sm_rc rc = need(f, 4, err);
+    if (rc != SM_OK)
+        return rc;
+    if (f->end - f->at < 4)
+        return f->at == f->end ? SM_E_CLOSED : fail(f, SM_E_TRUNCATED, "the last message is cut", err);
+    size_t size = sm_load_be32(f->buffer + f->at);
+    if (size > f->record_bytes_max)
+        return fail(f, SM_E_INVALID, "a message length makes no sense", err);
+    rc = need(f, 4 + size, err);
+    if (rc != SM_OK)
+        return rc;
+    if (f->end - f->at < 4 + size)
+        return fail(f, SM_E_TRUNCATED, "the last message is cut", err);
+    f->at += 4;
+    return emit(f, size, pool, payload, err);
+}
+
+/* The rest of the file is one record. */
+static enum sm_rc next_whole(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
+                             struct sm_err *err)
+{
+    while (!f->ended) {
+        if (f->end - f->at > f->record_bytes_max)
+            return fail(f, SM_E_INVALID, "larger than limits allow for one message", err);
+        enum sm_rc rc = need(f, f->end - f->at + 1, err);
+        if (rc != SM_OK)
+            return rc;
+    }
+    if (f->form == FORM_JSON_WHOLE)
+        skip_space(f);
+    return f->at == f->end ? SM_E_CLOSED : emit(f, f->end - f->at, pool, payload, err);
+}
+
+/* Skips to the end of a line that is over the limit. */
+static enum sm_rc skip_line(struct sm_file *f, struct sm_err *err)
+{
+    for (;;) {
+        uint8_t *newline = memchr(f->buffer + f->at, '\n', f->end - f->at);
+        if (newline) {
+            f->at = (size_t)(newline - f->buffer) + 1;
+            break;
+        }
+        f->at = f->end;
+        if (f->ended)
+            break;
+        enum sm_rc rc = need(f, 1, err);
+        if (rc != SM_OK)
+            return rc;
+    }
+    return fail(f, SM_E_LIMIT, "a line is larger than limits allow", err);
+}
+
+static enum sm_rc next_line(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload, struct sm_err *err)
+{
+    size_t searched = 0;
+    for (;;) {
+        if (searched == 0)
+            skip_space(f);
+        uint8_t *from = f->buffer + f->at + searched;
+        uint8_t *newline = memchr(from, '\n', f->end - f->at - searched);
+        if (newline)
+            return emit(f, (size_t)(newline - f->buffer) - f->at, pool, payload, err);
+        searched = f->end - f->at;
+        if (f->ended)
+            return searched ? emit(f, searched, pool, payload, err) : SM_E_CLOSED;
+        if (searched > f->record_bytes_max)
+            return skip_line(f, err);
+        enum sm_rc rc = need(f, searched + 1, err);
+        if (rc != SM_OK)
+            return rc;
+    }
+}
+
+enum sm_rc sm_file_next(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
+                        const struct sm_codec **codec, struct sm_err *err)
+{
+    if (f->form == FORM_UNKNOWN) {
+        enum sm_rc rc = tell_form(f, err);
+        if (rc != SM_OK)
+            return rc;
+    }
+    switch (f->form) {
+    case FORM_JSON_LINES:
+        *codec = &sm_codec_otlp_json;
+        return next_line(f, pool, payload, err);
+    case FORM_JSON_WHOLE:
+        *codec = &sm_codec_zipkin_json;
+        return next_whole(f, pool, payload, err);
+    case FORM_FRAMED_PROTO:
+        *codec = &sm_codec_otlp_proto;
+        return next_framed(f, pool, payload, err);
+    default:
+        *codec = &sm_codec_otlp_proto;
+        return next_whole(f, pool, payload, err);
+    }
+}

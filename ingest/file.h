@@ -1,0 +1,30 @@
+/* Recorded spans from files and standard input, one payload at a time.
+ *
+ * What a file holds is told by its first bytes, never by its name: gzip or zstd around it; inside, OTLP JSON lines (the
+ * collector's file exporter: one `{"resourceSpans":...}` per line), a JSON array of Zipkin spans, OTLP protobuf messages with a
+ * 4-byte big-endian length before each (file exporter, format proto), or one bare TracesData message.
+ *
+ * One thread. Memory: one buffer that grows to the largest record, at most record_bytes_max. */
+#ifndef SM_FILE_H
+#define SM_FILE_H
+
+#include "base/base.h"
+#include "base/payload.h"
+#include "span/codec/codec.h"
+
+struct sm_file;
+
+/* path "-": standard input. */
+struct sm_file *sm_file_open(const char *path, size_t record_bytes_max, struct sm_err *err) SM_MUST_USE;
+void sm_file_close(struct sm_file *f);
+
+/* The next record in a payload of `pool`, and the codec that understands it. SM_E_CLOSED at the end; SM_E_TRUNCATED when the
+ * file ends inside a record (the last of a recording that was cut); SM_E_LIMIT for a record over the limit, SM_E_INVALID for
+ * bytes that are none of the formats, SM_E_IO. After anything but SM_OK and SM_E_LIMIT of a line there is no next record. */
+enum sm_rc sm_file_next(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
+                        const struct sm_codec **codec, struct sm_err *err) SM_MUST_USE;
+
+/* Progress: bytes of the file that were read, and its size (0: not known). */
+void sm_file_progress(const struct sm_file *f, uint64_t *read_bytes, uint64_t *size_bytes);
+
+#endif
