@@ -1,0 +1,119 @@
+/* Replaying recordings. */
+#include "app/replay.h"
+
+#include "base/clock.h"
+#include "ingest/file.h"
+#include "pipeline/worker.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Progress is shown this often. */
+#define PROGRESS_NS (200 * SM_MS)
+
+struct replay {
+    struct sm_engine *engine;
+    struct sm_worker *worker;
+    struct sm_recorded_clock clock;
+    struct sm_replay_totals *totals;
+    bool progress;
+    int64_t started_ns, shown_ns;
+    size_t file_count;
+};
+
+static void show_progress(struct replay *r, const struct sm_file *file)
+{
+    int64_t now_ns = sm_clock_mono_ns();
+    if (!r->progress || now_ns - r->shown_ns < PROGRESS_NS)
+        return;
+    r->shown_ns = now_ns;
+    uint64_t read_bytes, size_bytes;
+    sm_file_progress(file, &read_bytes, &size_bytes);
+    double seconds = (double)(now_ns - r->started_ns) / 1e9;
+    char share[64] = "";
+    if (size_bytes) {
+        double done = (double)read_bytes / (double)size_bytes;
+        int bars = (int)(done * 30);
+        snprintf(share, sizeof share, "[%.*s%.*s] %3.0f%%  ", bars, "##############################", 30 - bars,
+                 "..............................", done * 100);
+    }
+    fprintf(stderr, "\r%sfile %llu/%zu  %llu spans  %.0f spans/s ", share, (unsigned long long)r->totals->files + 1,
+            r->file_count, (unsigned long long)r->totals->spans, (double)r->totals->spans / seconds);
+}
+
+static void note_problem(struct replay *r, const char *text)
+{
+    if (!r->totals->first_problem[0])
+        snprintf(r->totals->first_problem, sizeof r->totals->first_problem, "%s", text);
+}
+
+static void submit(struct replay *r, const struct sm_codec *codec, struct sm_payload **payload)
+{
+    struct sm_submit result;
+    sm_worker_replay(r->worker, codec, SM_SOURCE_LIVE, payload, &r->clock, &result);
+    r->totals->records++;
+    r->totals->spans += result.accepted;
+    r->totals->spans_rejected += result.rejected;
+    if (result.rc != SM_OK)
+        r->totals->records_refused++;
+    if (result.text[0])
+        note_problem(r, result.text);
+}
+
+static enum sm_rc replay_file(struct replay *r, const char *path, struct sm_err *err)
+{
+    struct sm_file *file = sm_file_open(path, r->engine->config->limits.inflated_bytes_max, err);
+    if (!file)
+        return err->rc;
+    enum sm_rc rc;
+    for (;;) {
+        struct sm_payload *payload;
+        const struct sm_codec *codec;
+        rc = sm_file_next(file, sm_worker_payloads(r->worker), &payload, &codec, err);
+        if (rc == SM_OK) {
+            submit(r, codec, &payload);
+            show_progress(r, file);
+        } else if (rc == SM_E_LIMIT) {
+            r->totals->records_refused++;
+            note_problem(r, err->text);
+        } else {
+            break;
+        }
+    }
+    uint64_t read_bytes, size_bytes;
+    sm_file_progress(file, &read_bytes, &size_bytes);
+    r->totals->bytes += read_bytes;
+    sm_file_close(file);
+    if (rc == SM_E_TRUNCATED) {
+        r->totals->records_refused++;
+        note_problem(r, err->text);
+        rc = SM_E_CLOSED;
+    }
+    return rc == SM_E_CLOSED ? SM_OK : rc;
+}
+
+enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count, bool progress,
+                           struct sm_replay_totals *totals, struct sm_err *err)
+{
+    *totals = (struct sm_replay_totals){0};
+    struct replay r = {
+        .engine = e,
+        .worker = sm_pipeline_worker(e->pipeline, 0),
+        .totals = totals,
+        .progress = progress && isatty(STDERR_FILENO),
+        .started_ns = sm_clock_mono_ns(),
+        .file_count = count,
+    };
+    enum sm_rc rc = SM_OK;
+    for (size_t i = 0; i < count && rc == SM_OK; i++) {
+        rc = replay_file(&r, paths[i], err);
+        totals->files += rc == SM_OK;
+    }
+    sm_pipeline_close_all(e->pipeline);
+    sm_fanout_stop(e->fanout, 0);
+    sm_pipeline_tend(e->pipeline);
+    totals->took_ns = sm_clock_mono_ns() - r.started_ns;
+    if (r.progress && r.shown_ns)
+        fprintf(stderr, "\r%*s\r", 100, "");
+    return rc;
+}

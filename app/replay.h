@@ -1,0 +1,27 @@
+/* Replaying recordings through an inline engine: reading, time, progress, counting what could not be used. */
+#ifndef SM_REPLAY_H
+#define SM_REPLAY_H
+
+#include "app/engine.h"
+#include "base/base.h"
+
+struct sm_replay_totals {
+    uint64_t files;
+    uint64_t records;         /* messages, lines, documents */
+    uint64_t records_refused; /* not understood as a whole; the first reason is in `first_problem` */
+    uint64_t spans;           /* accepted */
+    uint64_t spans_rejected;  /* refused one by one */
+    uint64_t bytes;           /* of files, as read */
+    int64_t took_ns;          /* by the monotonic clock */
+    char first_problem[256];
+};
+
+/* Replays files in order, as one source with one clock, then closes every window and lets the sinks finish. A file that ends
+ * inside a record is replayed up to there and noted. `progress` shows a line on standard error when it is a terminal. */
+enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count, bool progress,
+                           struct sm_replay_totals *totals, struct sm_err *err) SM_MUST_USE;
+
+/* Where the recorded time of the first file starts, for sm_engine_options.start_ns: 0 lets the first record decide. */
+#define SM_REPLAY_START_NS 0
+
+#endif
