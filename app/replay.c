@@ -30,12 +30,12 @@ static void show_progress(struct replay *r, const struct sm_file *file)
     uint64_t read_bytes, size_bytes;
     sm_file_progress(file, &read_bytes, &size_bytes);
     double seconds = (double)(now_ns - r->started_ns) / 1e9;
-    char share[64] = "";
+    char share[128] = "";
     if (size_bytes) {
         double done = (double)read_bytes / (double)size_bytes;
-        int bars = (int)(done * 30);
-        snprintf(share, sizeof share, "[%.*s%.*s] %3.0f%%  ", bars, "##############################", 30 - bars,
-                 "..............................", done * 100);
+        int bars = SM_MIN((int)(done * 30), 30);
+        snprintf(share, sizeof share, "[%.*s%.*s] %3u%%  ", bars, "##############################", 30 - bars,
+                 "..............................", (unsigned)(done * 100) % 1000);
     }
     fprintf(stderr, "\r%sfile %llu/%zu  %llu spans  %.0f spans/s ", share, (unsigned long long)r->totals->files + 1,
             r->file_count, (unsigned long long)r->totals->spans, (double)r->totals->spans / seconds);

@@ -201,6 +201,8 @@ static void pass_time(struct sm_worker *w, int64_t now_ns)
 {
     if (now_ns <= w->now_ns)
         return;
+    if (w->pipeline->base_ns == 0) /* inline: time starts with the first record */
+        w->pipeline->base_ns = now_ns;
     w->now_ns = now_ns;
     w->epoch = (uint32_t)((now_ns - w->pipeline->base_ns) / SM_TICK_NS) + 1;
 }
