@@ -256,10 +256,21 @@ void sm_pipeline_stop(struct sm_pipeline *p)
 
 /* --- inline --- */
 
+static bool all_fired(const struct sm_pipeline *p, int64_t tick_ns)
+{
+    for (unsigned i = 0; i < p->config.shards; i++) {
+        if (sm_shard_next_fire_ns(p->shards[i]) <= tick_ns)
+            return false;
+    }
+    return true;
+}
+
 /* Fires one tick on every shard and settles it; sinks then see its traces in their final order. */
 static void inline_tick(struct sm_pipeline *p, struct sm_worker *w, int64_t tick_ns)
 {
-    sm_worker_turn(w, tick_ns);
+    do
+        sm_worker_turn(w, tick_ns);
+    while (!all_fired(p, tick_ns));
     for (unsigned i = 0; i < p->config.shards; i++)
         sm_shard_settle(p->shards[i]);
     while (!sm_fanout_release(p->config.fanout))

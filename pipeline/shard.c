@@ -17,6 +17,8 @@ enum {
     CHUNK_BYTES_MAX = 16384 - sizeof(struct sm_chunk),
     HEAVY_BYTES = 256 << 10, /* traces above this may be decided early before older ones */
     HEAVY_MAX = 64,
+    SLICE_SPANS = 2000,    /* spans decided before sockets are looked at again ... */
+    SLICE_PER_TRACE = 8,   /* ... where a trace counts as so many more */
     EARLY_PER_TEND = 4096, /* traces decided early in one go */
 };
 
@@ -54,6 +56,7 @@ struct sm_shard {
     struct parked_list waiting; /* posted with the tick that is being solved */
     struct parked_list asking;  /* will be posted with the next tick */
     bool posted;
+    bool firing; /* in the middle of a tick */
     struct sm_trace *heavy[HEAVY_MAX];
     unsigned heavy_count;
     uint64_t spans_open, bytes_open; /* in windows and parked */
@@ -596,30 +599,46 @@ static void post(struct sm_shard *s, int64_t now_ns)
 
 int64_t sm_shard_next_fire_ns(const struct sm_shard *s)
 {
-    return sm_wheel_next_ns(&s->wheel);
+    return s->firing ? INT64_MIN : sm_wheel_next_ns(&s->wheel);
 }
 
-bool sm_shard_fire(struct sm_shard *s, int64_t now_ns)
+/* Looks at traces of the present tick until the slice is used up; true when none is left. */
+static bool fire_slice(struct sm_shard *s, int64_t tick_ns)
 {
-    int64_t tick_ns = sm_wheel_next_ns(&s->wheel);
-    if (now_ns < tick_ns || s->posted)
-        return false;
-    struct sm_trace *fired = sm_wheel_fire(&s->wheel);
-    while (fired) {
-        struct sm_trace *t = fired;
-        fired = t->next;
-        if (fired)
-            __builtin_prefetch(fired);
+    for (uint32_t spans = 0; spans < SLICE_SPANS;) {
+        struct sm_trace *t = sm_wheel_pop(&s->wheel);
+        if (!t)
+            return true;
+        if (t->next)
+            __builtin_prefetch(t->next);
+        spans += SLICE_PER_TRACE;
         enum sm_trigger trigger = due(s, t, tick_ns);
-        if (trigger == SM_TRIGGER_NONE)
+        if (trigger == SM_TRIGGER_NONE) {
             sm_wheel_add(&s->wheel, t, look_at_ns(s, t, tick_ns));
-        else
+        } else {
+            spans += t->span_count;
             seal(s, t, trigger, tick_ns);
+        }
     }
+    return false;
+}
+
+enum sm_shard_fired sm_shard_fire(struct sm_shard *s, int64_t now_ns)
+{
+    if (!s->firing) {
+        if (now_ns < sm_wheel_next_ns(&s->wheel) || s->posted)
+            return SM_SHARD_IDLE;
+        sm_wheel_advance(&s->wheel);
+        s->firing = true;
+    }
+    int64_t tick_ns = s->wheel.tick * SM_TICK_NS;
+    if (!fire_slice(s, tick_ns))
+        return SM_SHARD_SLICE;
+    s->firing = false;
     post(s, tick_ns);
     for (unsigned i = 0; i < s->config.analyzer_count; i++)
         s->config.analyzers[i].ops->ship(s->analyzer_states[i]);
-    return true;
+    return SM_SHARD_TICK;
 }
 
 static void settle_one(struct sm_shard *s, const struct parked *p)

@@ -54,9 +54,15 @@ void sm_shard_free(struct sm_shard *s);
 /* Copies spans of a batch into their traces: those with the given indexes, or all when indexes is NULL. */
 void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *batch, const uint32_t *indexes, uint32_t count);
 
-/* Fires the wheel's next tick if now_ns has reached its end and the tick before is settled; true when it did. */
-bool sm_shard_fire(struct sm_shard *s, int64_t now_ns);
-/* When the shard can fire next. */
+/* Fires the wheel's next tick if now_ns has reached its end and the tick before is settled. A tick is fired in slices of about
+ * a millisecond, one per call, so that sockets are served between them. */
+enum sm_shard_fired {
+    SM_SHARD_IDLE,  /* nothing was due */
+    SM_SHARD_SLICE, /* call again for the rest of the tick */
+    SM_SHARD_TICK,  /* the tick is through */
+};
+enum sm_shard_fired sm_shard_fire(struct sm_shard *s, int64_t now_ns);
+/* When the shard can fire next; the past while a tick is under way. */
 int64_t sm_shard_next_fire_ns(const struct sm_shard *s);
 
 /* Finishes parked traces once the coordinator has solved their tick; true when something was done. */

@@ -32,15 +32,12 @@ void sm_wheel_remove(struct sm_wheel *w, struct sm_trace *t)
     w->count--;
 }
 
-struct sm_trace *sm_wheel_fire(struct sm_wheel *w)
+struct sm_trace *sm_wheel_pop(struct sm_wheel *w)
 {
-    w->tick++;
-    struct sm_trace **head = &w->buckets[w->tick & (SM_WHEEL_BUCKETS - 1)];
-    struct sm_trace *fired = *head;
-    *head = NULL;
-    for (struct sm_trace *t = fired; t; t = t->next)
-        w->count--;
-    return fired;
+    struct sm_trace *t = w->buckets[w->tick & (SM_WHEEL_BUCKETS - 1)];
+    if (t)
+        sm_wheel_remove(w, t);
+    return t;
 }
 
 void sm_wheel_skip(struct sm_wheel *w, int64_t now_ns)
@@ -52,7 +49,7 @@ void sm_wheel_skip(struct sm_wheel *w, int64_t now_ns)
 struct sm_trace *sm_wheel_oldest(const struct sm_wheel *w, uint32_t *from)
 {
     for (; *from < SM_WHEEL_BUCKETS; (*from)++) {
-        struct sm_trace *t = w->buckets[(w->tick + 1 + *from) & (SM_WHEEL_BUCKETS - 1)];
+        struct sm_trace *t = w->buckets[(w->tick + *from) & (SM_WHEEL_BUCKETS - 1)];
         if (t)
             return t;
     }

@@ -13,7 +13,7 @@
 #define SM_WHEEL_BUCKETS 2048
 
 struct sm_wheel {
-    int64_t tick;       /* buckets up to and including this tick have fired */
+    int64_t tick;       /* this tick fires; earlier ones are empty */
     size_t count;       /* traces inside */
     struct sm_trace *buckets[SM_WHEEL_BUCKETS];
 };
@@ -31,8 +31,14 @@ SM_INLINE int64_t sm_wheel_next_ns(const struct sm_wheel *w)
     return (w->tick + 1) * SM_TICK_NS;
 }
 
-/* Moves to the next tick and returns its traces, taken out and linked by ->next. */
-struct sm_trace *sm_wheel_fire(struct sm_wheel *w);
+/* Moves to the next tick. Its traces are then taken out one by one, over as many calls as it takes; traces added meanwhile go
+ * to later ticks. */
+SM_INLINE void sm_wheel_advance(struct sm_wheel *w)
+{
+    w->tick++;
+}
+/* The next trace of the present tick, taken out; NULL when there is none left. */
+struct sm_trace *sm_wheel_pop(struct sm_wheel *w);
 
 /* Nothing inside: jumps to the tick of now_ns. */
 void sm_wheel_skip(struct sm_wheel *w, int64_t now_ns);

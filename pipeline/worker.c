@@ -364,13 +364,13 @@ static void tend_shard(struct sm_worker *w, unsigned i)
     sm_shard_tend(w->shards[i], w->now_ns, w->epoch, i == 0 ? sm_payload_pool_bytes_out(w->payloads) : 0);
 }
 
-static bool fire_shard(struct sm_worker *w, unsigned i)
+static enum sm_shard_fired fire_shard(struct sm_worker *w, unsigned i)
 {
     if (sm_shard_next_fire_ns(w->shards[i]) > w->now_ns)
-        return false;
+        return SM_SHARD_IDLE;
     int64_t started_ns = w->loop ? sm_clock_mono_ns() : 0;
-    bool fired = sm_shard_fire(w->shards[i], w->now_ns);
-    if (fired)
+    enum sm_shard_fired fired = sm_shard_fire(w->shards[i], w->now_ns);
+    if (fired == SM_SHARD_TICK)
         tend_shard(w, i);
     if (w->loop)
         note_stall(w, started_ns);
@@ -393,20 +393,22 @@ bool sm_worker_turn(struct sm_worker *w, int64_t now_ns)
     pass_time(w, now_ns);
     bool worked = take_routes(w);
     flights_collect(w);
-    bool fired = false;
+    bool ticked = false;
     for (unsigned i = 0; i < w->shard_count; i++) {
-        fired |= fire_shard(w, i);
+        enum sm_shard_fired fired = fire_shard(w, i);
+        worked |= fired != SM_SHARD_IDLE;
+        ticked |= fired == SM_SHARD_TICK;
         worked |= sm_shard_settle(w->shards[i]);
         worked |= sm_shard_collect(w->shards[i]);
     }
-    if (fired) {
+    if (ticked) {
         sm_scopes_cache_quiescent(w->decoder.scopes);
         for (unsigned i = 0; i < w->shard_count; i++)
             sm_fanout_tick(w->pipeline->config.fanout, sm_shard_index(w->shards[i]));
     }
     if (SM_UNLIKELY(w->closing))
         close_windows(w);
-    return worked | fired;
+    return worked;
 }
 
 /* --- life --- */
