@@ -3,6 +3,7 @@
 
 #include "app/admin.h"
 #include "app/engine.h"
+#include "app/sinks_config.h"
 #include "base/clock.h"
 #include "base/net/loop.h"
 #include "ingest/receiver.h"
@@ -111,12 +112,26 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
     return SM_OK;
 }
 
+static unsigned make_sinks(const struct sm_topology *t, struct sm_fanout_sink *sinks)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < t->config->sinks.n && n < SM_ENGINE_SINKS_MAX; i++)
+        sinks[n++] = sm_sinks_config_make(&t->config->sinks.items[i]);
+    return n;
+}
+
 static enum sm_rc build(struct sm_topology *t, struct sm_err *err)
 {
     t->loop = sm_loop_new(NULL, err);
     if (!t->loop)
         return err->rc;
-    struct sm_engine_options options = {.placement = SM_PLACEMENT_THREADS, .memory_triggers = true};
+    struct sm_fanout_sink sinks[SM_ENGINE_SINKS_MAX];
+    struct sm_engine_options options = {
+        .placement = SM_PLACEMENT_THREADS,
+        .memory_triggers = true,
+        .sinks = sinks,
+        .sink_count = make_sinks(t, sinks),
+    };
     t->engine = sm_engine_new(t->config, &options, err);
     enum sm_rc rc = t->engine ? SM_OK : err->rc;
     if (rc == SM_OK)
