@@ -475,7 +475,27 @@ static int on_invalid_frame(nghttp2_session *session SM_UNUSED, const nghttp2_fr
 
 /* ---- set-up ---- */
 
-/* Callbacks and options are the same for all connections of a server. */
+static void *h2_malloc(size_t size, void *cells)
+{
+    return sm_cells_malloc(cells, size);
+}
+
+static void *h2_calloc(size_t n, size_t size, void *cells)
+{
+    return sm_cells_calloc(cells, n, size);
+}
+
+static void *h2_realloc(void *p, size_t size, void *cells)
+{
+    return sm_cells_realloc(cells, p, size);
+}
+
+static void h2_free(void *p, void *cells)
+{
+    sm_cells_free(cells, p);
+}
+
+/* Callbacks, options and memory are the same for all connections of a server. */
 static void make_shared(struct sm_http_server *server)
 {
     nghttp2_session_callbacks *callbacks;
@@ -488,6 +508,8 @@ static void make_shared(struct sm_http_server *server)
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     server->h2_callbacks = callbacks;
+    sm_cells_init(&server->h2_cells, H2_IDLE_BYTES_MAX);
+    server->h2_mem = (nghttp2_mem){&server->h2_cells, h2_malloc, h2_free, h2_calloc, h2_realloc};
     SM_ASSERT(nghttp2_option_new(&server->h2_options) == 0);
     nghttp2_option_set_no_auto_window_update(server->h2_options, 1);
     nghttp2_option_set_no_closed_streams(server->h2_options, 1);
@@ -499,6 +521,7 @@ void sm_http2_free_shared(struct sm_http_server *server)
 {
     nghttp2_session_callbacks_del(server->h2_callbacks);
     nghttp2_option_del(server->h2_options);
+    sm_cells_fini(&server->h2_cells);
 }
 
 void sm_http2_init(struct sm_conn *conn)
@@ -515,7 +538,8 @@ void sm_http2_init(struct sm_conn *conn)
     };
     conn->h2.resets = (struct sm_bucket){limits->resets_burst, sm_loop_now_ms(server->loop)};
     conn->h2.controls = (struct sm_bucket){limits->controls_burst, sm_loop_now_ms(server->loop)};
-    int rc = nghttp2_session_server_new2(&conn->h2.session, server->h2_callbacks, conn, server->h2_options);
+    int rc = nghttp2_session_server_new3(&conn->h2.session, server->h2_callbacks, conn, server->h2_options,
+                                         &server->h2_mem);
     rc = rc ? rc : nghttp2_submit_settings(conn->h2.session, NGHTTP2_FLAG_NONE, settings, SM_ARRAY_LEN(settings));
     rc = rc ? rc
             : nghttp2_session_set_local_window_size(conn->h2.session, NGHTTP2_FLAG_NONE, 0,

@@ -7,6 +7,7 @@
 #ifndef SM_NET_HTTP_IMPL_H
 #define SM_NET_HTTP_IMPL_H
 
+#include "base/net/cells.h"
 #include "base/net/http.h"
 #include "base/net/stream.h"
 #include "base/net/tcp.h"
@@ -18,6 +19,7 @@ enum {
     SCRATCH_BYTES = 64 * 1024,       /* one read, shared by the connections of a server */
     EXCHANGES_IDLE_MAX = 256,        /* kept for reuse */
     COPY_BYTES_MAX = 16 * 1024,      /* reply bodies up to this size are copied next to their headers */
+    H2_IDLE_BYTES_MAX = 1024 * 1024, /* of nghttp2's memory, kept for reuse */
     WRITE_BYTES_MAX = 256 * 1024,    /* per queued write, so that progress of a slow reader can be seen */
 };
 
@@ -182,6 +184,8 @@ struct sm_http_server {
     char date[32]; /* "Sun, 06 Nov 1994 08:49:37 GMT" of date_second */
     nghttp2_option *h2_options;
     nghttp2_session_callbacks *h2_callbacks;
+    struct sm_cells h2_cells;
+    nghttp2_mem h2_mem; /* nghttp2's way to h2_cells */
     struct sm_http_counters counters;
     uint8_t scratch[SCRATCH_BYTES];
 };

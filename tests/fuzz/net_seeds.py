@@ -58,7 +58,7 @@ def main(target):
         for k, control in enumerate([b"\0\0", b"\x05\x02", b"\x10\x83", b"\x01\x49"]):
             write(os.path.join(target, "http"), f"{i:02}-{k}", control + wire)
     text = b"service.name" * 300
-    for coding, packed in enumerate([text, gzip.compress(text) * 2, zlib.compress(text)]):
+    for coding, packed in enumerate([text, gzip.compress(text, mtime=0) * 2, zlib.compress(text)]):
         write(os.path.join(target, "inflate"), f"{coding}", bytes([coding]) + packed)
     # A zstd frame by hand: magic, single segment of 3 bytes, one raw block.
     write(os.path.join(target, "inflate"), "3", b"\x03" + bytes.fromhex("28b52ffd2003190000") + b"abc")
