@@ -57,16 +57,8 @@ sinks:
 """
 SPANMILL_MEMORY_BUDGET = "75%"
 
-# Spans that windows hold: the sum of the first less the sum of the second.
-OPEN_SPANS_PLUS = ("spanmill_spans_received_total", "spanmill_spans_restored_total")
-OPEN_SPANS_MINUS = (
-    "spanmill_spans_rejected_total",
-    "spanmill_spans_duplicate_total",
-    "spanmill_spans_sampled_out_total",
-    "spanmill_spans_dropped_total",
-    "spanmill_spans_kept_total",
-)
-LONGEST_STALL_SECONDS = "spanmill_worker_stall_seconds_max"
+OPEN_SPANS_METRIC = "spanmill_spans_open"
+LONGEST_STALL_METRIC = "spanmill_shard_stall_seconds_max"
 
 # Listener that a format is sent to, and the name of bench_sink's listener for it.
 LISTENER_OF = {
@@ -178,10 +170,6 @@ class Daemon:
 
     def log_tail(self, lines=15):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-
-def open_spans(metrics):
-    return sum(metrics.get(n, 0) for n in OPEN_SPANS_PLUS) - sum(metrics.get(n, 0) for n in OPEN_SPANS_MINUS)
 
 
 @contextlib.contextmanager

@@ -62,10 +62,11 @@ def bench_cpu(fmt):
     """CPU per span at full rate."""
 
     def run(table, quick):
-        spans = FULL_RATE[fmt] * (2 if quick else 4)
-        warmup = int(FULL_RATE[fmt] * h.WINDOW_SECONDS * (1.0 if quick else 1.3))
+        window, seconds = (2, 1) if quick else (h.WINDOW_SECONDS, 4)
+        spans = FULL_RATE[fmt] * seconds
+        warmup = int(FULL_RATE[fmt] * window * 1.3)
         floor = h.measure_floor(fmt, 1_000_000 if quick else 4_000_000)
-        with h.running_daemon(h.spanmill_command()) as daemon:
+        with h.running_daemon(h.spanmill_command(window=f"{window}s")) as daemon:
             r = h.send_to(daemon, fmt, "--warmup-spans", warmup, "--spans", spans)
             kept = h.sink_totals(daemon.sink_ports)
         must, aim = CPU_LIMITS[fmt]
@@ -93,20 +94,20 @@ def bench_cpu(fmt):
 
 def bench_memory(table, quick):
     """Memory at a paced rate, in windows of five seconds."""
-    seconds = 10 if quick else 25
+    seconds = 5 if quick else 25
     with h.running_daemon(h.spanmill_command()) as daemon:
         idle, _ = daemon.memory()
         r = h.send_to(
             daemon, "otlp-grpc", "--rate", PACED_RATE, "--warmup-seconds", 7, "--seconds", seconds,
             "--spans-per-second", PACED_RATE, "--set-spans", PACED_RATE * 10,
         )
-        held = h.open_spans(daemon.metrics())
+        held = daemon.metrics()[h.OPEN_SPANS_METRIC]
     wire = held * WIRE_BYTES_PER_SPAN
     growth = r["rss_bytes_peak"] - idle
     table.add("paced 30,000 spans/s: peak RSS", r["rss_bytes_peak"] / 1e6, "MB", 150, 110, f"idle {idle / 1e6:.1f} MB")
     table.add(
         "paced: growth beyond wire bytes of open spans",
-        (growth - wire) / wire if wire > 0 else float("nan"),
+        (growth - wire) / max(wire, 1),
         "x wire",
         0.3,
         0.2,
@@ -118,15 +119,14 @@ def bench_memory(table, quick):
 def bench_open_spans(table, quick):
     """CPU per span as the number of open spans grows; the longest stall of a worker."""
     first = None
-    for wanted in OPEN_SPANS[:3] if quick else OPEN_SPANS:
+    for wanted in OPEN_SPANS[1:3] if quick else OPEN_SPANS:
         window = wanted / MAP_RATE
         with h.running_daemon(h.spanmill_command(window=f"{int(window * 1000)}ms")) as daemon:
             r = h.send_to(
-                daemon, "otlp-grpc", "--rate", MAP_RATE, "--warmup-seconds", max(2.0, window * 1.3), "--seconds", 4,
+                daemon, "otlp-grpc", "--rate", MAP_RATE, "--warmup-seconds", max(1.0, window * 1.3),
+                "--seconds", 2 if quick else 5,
             )
             metrics = daemon.metrics()
-        held = h.open_spans(metrics)
-        stall = metrics.get(h.LONGEST_STALL_SECONDS)
         if wanted == 100_000:
             first = r["cpu_us_per_span"]
         compared = first is not None and wanted > 100_000
@@ -136,30 +136,32 @@ def bench_open_spans(table, quick):
             "us",
             first * 1.25 if compared else None,
             first * 1.15 if compared else None,
-            f"window {window:g} s, {held:,.0f} open, reached {r['spans_per_second']:,.0f} spans/s, "
+            f"window {window:g} s, {metrics[h.OPEN_SPANS_METRIC]:,.0f} open, reached {r['spans_per_second']:,.0f} spans/s, "
             f"RSS {r['rss_bytes_end'] / 1e6:,.0f} MB",
         )
-        if stall is not None:
-            table.add(f"{wanted:,} open spans: longest stall of a worker", stall * 1e3, "ms", 1.0, 1.0)
+        stall = metrics[h.LONGEST_STALL_METRIC] * 1e3
+        table.add(f"{wanted:,} open spans: longest stall of a shard", stall, "ms", 1.0, 1.0)
 
 
 def bench_allocations(table, quick):
     """Calls of malloc and its kin per span, counted by a preloaded library."""
-    with tempfile.NamedTemporaryFile(prefix="bench-allocations-") as counts:
-        environment = {"LD_PRELOAD": str(h.BUILD / "bench_malloc_count.so"), "BENCH_MALLOC_COUNT_FILE": counts.name}
-        with h.running_daemon(h.spanmill_command(), environment) as daemon:
-            r = h.send_to(
-                daemon, "otlp-grpc", "--rate", 200_000, "--warmup-seconds", 7, "--seconds", 3 if quick else 8,
-                "--watch-allocations", counts.name,
-            )
-    table.add(
-        "allocations per span on the data path",
-        r["worker_allocations_per_span"],
-        "calls",
-        0.001,
-        0.001,
-        f"all threads, sinks included: {r['allocations_per_span']:.4f}",
-    )
+    window = 2 if quick else h.WINDOW_SECONDS
+    for fmt in ("otlp-http", "otlp-grpc"):
+        with tempfile.NamedTemporaryFile(prefix="bench-allocations-") as counts:
+            environment = {"LD_PRELOAD": str(h.BUILD / "bench_malloc_count.so"), "BENCH_MALLOC_COUNT_FILE": counts.name}
+            with h.running_daemon(h.spanmill_command(window=f"{window}s"), environment) as daemon:
+                r = h.send_to(
+                    daemon, fmt, "--rate", 200_000, "--warmup-seconds", window * 1.3, "--seconds", 1 if quick else 8,
+                    "--watch-allocations", counts.name,
+                )
+        table.add(
+            f"{fmt}: allocations per span on the data path",
+            r["worker_allocations_per_span"],
+            "calls",
+            0.001,
+            0.001,
+            f"all threads, sinks included: {r['allocations_per_span']:.4f}",
+        )
 
 
 REPLAY_LIMITS = {"otlp-proto": (700_000, 1_100_000), "otlp-json": (300_000, 450_000)}
@@ -218,7 +220,7 @@ BENCHES = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about a minute and a half: shorter runs, no 10 million open spans")
+    parser.add_argument("--quick", action="store_true", help="about a minute: shorter runs, windows of 2 s, no 10 million open spans")
     parser.add_argument("--only", action="append", choices=BENCHES, help="just this one; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("--build", metavar="DIR", help="folder of the binaries (build/release)")
