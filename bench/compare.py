@@ -62,7 +62,10 @@ def main():
     parser.add_argument("--peer", action="append", choices=COMMANDS, help="just this one; may be repeated")
     parser.add_argument("--format", action="append", choices=FULL_RATE["otelcol"], help="just this one; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="also write everything measured as JSON")
+    parser.add_argument("--build", metavar="DIR", help="folder of the binaries (build/release)")
     args = parser.parse_args()
+    if args.build:
+        h.BUILD = pathlib.Path(args.build).resolve()
     measured = {}
     try:
         compare(args.peer or list(COMMANDS), args.format or list(FULL_RATE["otelcol"]), measured)

@@ -164,6 +164,21 @@ def bench_allocations(table, quick):
         )
 
 
+def bench_whole(table, quick):
+    """Every kept trace arrives at the sink with all its spans, none twice."""
+    with h.running_daemon(h.spanmill_command(window="2s"), verify=True) as daemon:
+        h.send_to(daemon, "otlp-grpc", "--rate", 100_000, "--spans", 200_000 if quick else 1_000_000)
+        h.stop(daemon.process)
+        arrived = h.sink_totals(daemon.sink_ports)
+    if arrived["traces"] == 0:
+        raise h.BenchError("no trace arrived at the sink")
+    table.add(
+        "kept traces that did not arrive whole", arrived["partial"] + arrived["excess"], "traces", 0, 0,
+        f"{arrived['traces']} arrived, {arrived['spans']} spans; missing {arrived['missing_spans']}, "
+        f"twice {arrived['excess_spans']}",
+    )
+
+
 REPLAY_LIMITS = {"otlp-proto": (700_000, 1_100_000), "otlp-json": (300_000, 450_000)}
 
 
@@ -213,6 +228,7 @@ BENCHES = {
     "memory": bench_memory,
     "open-spans": bench_open_spans,
     "allocations": bench_allocations,
+    "whole": bench_whole,
     "replay-proto": bench_replay("otlp-proto"),
     "replay-json": bench_replay("otlp-json"),
 }
