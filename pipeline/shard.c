@@ -17,6 +17,8 @@ enum {
     CHUNK_BYTES_MAX = 16384 - sizeof(struct sm_chunk),
     HEAVY_BYTES = 256 << 10, /* traces above this may be decided early before older ones */
     HEAVY_MAX = 64,
+    FIRE_GROUP = 16,       /* traces whose memory is fetched together before they are looked at */
+    PREFETCH_STEPS = 32,   /* chunks of a chain */
     SLICE_SPANS = 2000,    /* spans decided before sockets are looked at again ... */
     SLICE_PER_TRACE = 8,   /* ... where a trace counts as so many more */
     EARLY_PER_TEND = 4096, /* traces decided early in one go */
@@ -602,23 +604,60 @@ int64_t sm_shard_next_fire_ns(const struct sm_shard *s)
     return s->firing ? INT64_MIN : sm_wheel_next_ns(&s->wheel);
 }
 
+/* Walks the chunk chains of several traces in step, so that their cache misses overlap: closing a window reads every head and
+ * the header of every data chunk, which have not been touched for seconds. */
+static void prefetch_chains(struct sm_trace *const *traces, unsigned n)
+{
+    const struct sm_chunk *at[FIRE_GROUP * 2];
+    for (unsigned i = 0; i < n; i++) {
+        at[2 * i] = traces[i]->heads;
+        at[2 * i + 1] = traces[i]->data;
+        __builtin_prefetch(at[2 * i]);
+        __builtin_prefetch(at[2 * i + 1]);
+    }
+    bool more = true;
+    for (unsigned step = 0; more && step < PREFETCH_STEPS; step++) {
+        more = false;
+        for (unsigned i = 0; i < 2 * n; i++) {
+            if (!at[i])
+                continue;
+            const char *chunk = (const char *)at[i];
+            if ((i & 1) == 0) {
+                __builtin_prefetch(chunk + SM_CACHE_LINE);
+                __builtin_prefetch(chunk + 2 * SM_CACHE_LINE);
+            }
+            at[i] = at[i]->next;
+            __builtin_prefetch(at[i]);
+            more |= at[i] != NULL;
+        }
+    }
+}
+
+static uint32_t look_at(struct sm_shard *s, struct sm_trace *t, int64_t tick_ns)
+{
+    uint32_t spans = t->span_count;
+    enum sm_trigger trigger = due(s, t, tick_ns);
+    if (trigger == SM_TRIGGER_NONE) {
+        sm_wheel_add(&s->wheel, t, look_at_ns(s, t, tick_ns));
+        return SLICE_PER_TRACE;
+    }
+    seal(s, t, trigger, tick_ns);
+    return SLICE_PER_TRACE + spans;
+}
+
 /* Looks at traces of the present tick until the slice is used up; true when none is left. */
 static bool fire_slice(struct sm_shard *s, int64_t tick_ns)
 {
     for (uint32_t spans = 0; spans < SLICE_SPANS;) {
-        struct sm_trace *t = sm_wheel_pop(&s->wheel);
-        if (!t)
+        struct sm_trace *group[FIRE_GROUP];
+        unsigned n = 0;
+        while (n < FIRE_GROUP && (group[n] = sm_wheel_pop(&s->wheel)))
+            n++;
+        prefetch_chains(group, n);
+        for (unsigned i = 0; i < n; i++)
+            spans += look_at(s, group[i], tick_ns);
+        if (n < FIRE_GROUP)
             return true;
-        if (t->next)
-            __builtin_prefetch(t->next);
-        spans += SLICE_PER_TRACE;
-        enum sm_trigger trigger = due(s, t, tick_ns);
-        if (trigger == SM_TRIGGER_NONE) {
-            sm_wheel_add(&s->wheel, t, look_at_ns(s, t, tick_ns));
-        } else {
-            spans += t->span_count;
-            seal(s, t, trigger, tick_ns);
-        }
     }
     return false;
 }
