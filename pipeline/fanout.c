@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { RING_CAPACITY_DEFAULT = 16384, POP_MAX = 256 };
 #define BATCH_BYTES_DEFAULT (4 * SM_MIB)
@@ -567,11 +568,18 @@ static bool all_have_room(struct sm_fanout *f, const struct sm_trace *trace)
     return true;
 }
 
+/* For real-time waiting outside the sinks' threads: on their progress, on a server's reply. */
+static void pause_briefly(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = SM_MS}, NULL);
+}
+
 bool sm_fanout_release(struct sm_fanout *f)
 {
     SM_ASSERT(f->ordered);
     if (f->sorted_at == f->sorted_count)
         sort_staged(f);
+    size_t before = f->sorted_at;
     while (f->sorted_at < f->sorted_count) {
         struct sm_trace *trace = f->sorted[f->sorted_at].trace;
         if (!all_have_room(f, trace))
@@ -581,7 +589,11 @@ bool sm_fanout_release(struct sm_fanout *f)
             sm_mpsc_push(&f->homes[trace->shard].returned, &trace->home);
     }
     sm_fanout_tick(f, 0);
-    return f->sorted_at == f->sorted_count;
+    if (f->sorted_at == f->sorted_count)
+        return true;
+    if (f->sorted_at == before)
+        pause_briefly();
+    return false;
 }
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
@@ -589,12 +601,12 @@ bool sm_fanout_release(struct sm_fanout *f)
 void sm_fanout_poll(struct sm_fanout *f, int64_t now_ns)
 {
     SM_ASSERT(!f->threads && !f->stopped);
-    f->now_ns = now_ns;
+    f->now_ns = f->ordered ? sm_clock_mono_ns() : now_ns;
     for (unsigned i = 0; i < f->group_count; i++) {
         struct group *g = &f->groups[i];
         if (g->loop)
             sm_loop_poll(g->loop);
-        while (group_round(g, now_ns))
+        while (group_round(g, f->now_ns))
             ;
     }
 }
@@ -631,12 +643,26 @@ static void lose_unreleased(struct sm_fanout *f)
     }
 }
 
+/* INLINE: what the threads' loops do otherwise. Time goes on by the real clock. */
+static void drain_inline(struct sm_fanout *f, int64_t timeout_ns)
+{
+    int64_t start_ns = f->now_ns, real_start_ns = sm_clock_mono_ns(), passed_ns = 0;
+    sm_fanout_poll(f, start_ns);
+    while (!sm_fanout_idle(f) && passed_ns < timeout_ns) {
+        pause_briefly();
+        passed_ns = sm_clock_mono_ns() - real_start_ns;
+        sm_fanout_poll(f, start_ns + passed_ns);
+    }
+}
+
 void sm_fanout_stop(struct sm_fanout *f, int64_t timeout_ns)
 {
     if (f->stopped)
         return;
     atomic_store_explicit(&f->stop_at_ns, fanout_now_ns(f) + timeout_ns, memory_order_release);
     sm_fanout_drain(f);
+    if (!f->threads)
+        drain_inline(f, timeout_ns);
     for (unsigned i = 0; i < f->group_count; i++) {
         struct group *g = &f->groups[i];
         if (g->running)

@@ -18,6 +18,7 @@
  * Ordered (replay). Offered traces are held back until sm_fanout_release, which sorts them by (deadline, trace id) across
  * all shards; nothing is dropped for want of room (it is waited for) and batches close only when they are full. What sinks
  * see then depends neither on the number of shards nor on speed. Shares are raised to hold a few batches at least.
+ * Retries follow the real clock even INLINE, since virtual time stands still while a sink is waited for.
  *
  * Accounting, in spans and per sink: kept = delivered + filtered + rejected + dropped{reason} + queued at any quiet moment. */
 #ifndef SM_FANOUT_H
@@ -81,10 +82,10 @@ struct sm_trace *sm_fanout_collect(struct sm_fanout *f, unsigned shard);
 
 /* Ordered use: at the end of each tick of the virtual clock, when no shard is running (the caller orders these threads, and
  * always makes this call from one thread). Sorts what was offered since the last call and passes it to the sinks. False: a
- * sink is full; call again (INLINE: after sm_fanout_poll) until it is true. */
+ * sink is full; call again (INLINE: after sm_fanout_poll) until it is true. Sleeps for a moment when nothing moves. */
 bool sm_fanout_release(struct sm_fanout *f) SM_MUST_USE;
 
-/* INLINE: everything that can be done at this time is done. Times never go back. */
+/* INLINE: everything that can be done at this time is done. Times never go back. Ordered, now_ns is not looked at. */
 void sm_fanout_poll(struct sm_fanout *f, int64_t now_ns);
 
 /* Any thread. From now on sinks write what they have without waiting for more. Offers are still taken. */
@@ -93,8 +94,9 @@ void sm_fanout_drain(struct sm_fanout *f);
 /* Any thread. True when no trace is queued or in flight at any sink. */
 bool sm_fanout_idle(const struct sm_fanout *f);
 
-/* When no shard offers any more: drains, waits until all is written or timeout_ns has passed (INLINE: not at all; poll
- * before), counts the rest as dropped{shutdown}, flushes and closes the sinks. Traces come home as ever. */
+/* When no shard offers any more: drains, waits until all is written or timeout_ns of real time has passed, counts the rest as
+ * dropped{shutdown}, flushes and closes the sinks. With timeout 0 only sinks that write at once get what was left. Traces
+ * come home as ever. */
 void sm_fanout_stop(struct sm_fanout *f, int64_t timeout_ns);
 
 enum sm_fanout_stat {

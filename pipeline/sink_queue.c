@@ -225,7 +225,7 @@ static void on_done(struct sm_sink_batch *shown, enum sm_sink_result result, uin
     SM_ASSERT(q->writing > 0);
     q->writing--;
     if (rejected_spans || (why && why[0]))
-        log_trouble(b, result, rejected_spans, why);
+        log_trouble(b, result, rejected_spans, why ? why : "");
     if (result == SM_SINK_AGAIN) {
         b->retry_after_ns = retry_after_ns;
         list_append(&q->failed, b);

@@ -284,6 +284,8 @@ enum sm_rc sm_http_client_new(struct sm_loop *loop, const struct sm_http_client_
 static void client_destroy(uv_handle_t *timer)
 {
     struct sm_http_client *client = timer->data;
+    for (struct curl_slist *h = client->headers; h; h = h->next)
+        explicit_bzero(h->data, strlen(h->data)); /* tokens */
     curl_slist_free_all(client->headers);
     free(client->url);
     free(client->ca_file);

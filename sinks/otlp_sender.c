@@ -84,8 +84,10 @@ void sm_otlp_sender_close(void *sender)
     sm_http_client_free(s->client);
     sm_otlp_encoder_free(s->encoder);
     sm_compress_free(s->compress);
-    for (char **h = s->headers; *h; h++)
+    for (char **h = s->headers; *h; h++) {
+        explicit_bzero(*h, strlen(*h));
         free(*h);
+    }
     free(s->headers);
     free((char *)s->options.endpoint);
     free((char *)s->options.ca_file);

@@ -3,6 +3,7 @@
  * collect what comes home, and at the end every span must be accounted for at every sink and every trace be home once.
  *
  * usage: stress_fanout [traces per shard] */
+#include "base/log.h"
 #include "base/net/loop.h"
 #include "pipeline/fanout.h"
 
@@ -161,6 +162,7 @@ static void check_sink(const struct sm_fanout *f, unsigned sink, uint64_t offere
 int main(int argc, char **argv)
 {
     static struct fake fakes[SINKS];
+    sm_log_setup(&(struct sm_log_config){.level = SM_LOG_ERROR, .fd = 2});
     struct sm_fanout_sink sinks[SINKS] = {{.name = "ready", .ops = &ready_ops, .sink = &fakes[0]},
                                           {.name = "later", .ops = &later_ops, .sink = &fakes[1]},
                                           {.name = "slow", .ops = &slow_ops, .sink = &fakes[2]}};

@@ -310,6 +310,20 @@ Test(fanout, stopping_counts_what_is_left_as_lost)
     cr_assert_eq(r.came_home, 11);
 }
 
+Test(fanout, stopping_writes_what_still_lingers)
+{
+    struct rig r;
+    rig_init(&r, 2, 1);
+    r.fakes[1].stuck = true;
+    rig_start(&r);
+    for (unsigned i = 0; i < 10; i++)
+        cr_assert(offer(&r, 0, i, 10));
+    sm_fanout_stop(r.fanout, 0);
+    cr_assert_eq(stat(&r, 0, SM_FANOUT_DELIVERED), 100);
+    cr_assert_eq(stat(&r, 1, SM_FANOUT_DROPPED_SHUTDOWN), 100);
+    rig_fini(&r);
+}
+
 Test(fanout, a_sink_that_does_not_open_is_named_and_all_are_closed)
 {
     struct rig r;
