@@ -2,11 +2,17 @@
 
 Daemons listen on ports of the kernel's choice, told by the lines they print at the start, and keep their data in a directory
 of the test. Nothing waits for a fixed time: poll() tries until a deadline."""
+import gzip
+import http.server
 import os
 import pathlib
+import re
+import shlex
+import signal
 import subprocess
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -39,3 +45,168 @@ def run(*arguments, **options):
 @pytest.fixture
 def spanmill():
     return run
+
+
+def get(url, **headers):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as reply:
+        return reply.read().decode()
+
+
+class Daemon:
+    """A running `spanmill run`. Its log lines are dictionaries in .log, its listeners URLs by protocol in .urls."""
+
+    def __init__(self, directory, settings, config=None):
+        listen = [f"listen.{name}=127.0.0.1:0" for name in ("otlp_grpc", "otlp_http", "zipkin", "query", "metrics")]
+        settings = [*listen, f"store.path={directory / 'data'}", "workers=2", "memory.budget=1GiB", *settings]
+        command = [BINARY, "run"]
+        if config is not None:
+            (directory / "spanmill.yaml").write_text(config)
+            command += ["-c", str(directory / "spanmill.yaml")]
+        for setting in settings:
+            command += ["--set", setting]
+        self.log = []
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        try:
+            poll(lambda: self.event("ready") or self.process.poll() is not None, "ready")
+            assert self.process.poll() is None, self.log
+        except AssertionError:
+            self.process.kill()
+            raise
+        self.urls = {line["protocol"]: line["url"] for line in self.log if line.get("event") == "listening"}
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.log.append(dict(pair.partition("=")[::2] for pair in shlex.split(line)))
+
+    def event(self, name):
+        return next((line for line in self.log if line.get("event") == name), None)
+
+    def metrics(self):
+        """Samples of a scrape: {"name{labels}": value}, labels as they stand."""
+        samples = {}
+        for line in get(self.urls["Prometheus"]).splitlines():
+            if line and not line.startswith("#"):
+                name, value = re.fullmatch(r"(\S+?(?:\{.*\})?) (\S+)", line).groups()
+                samples[name] = float(value)
+        return samples
+
+    def stat(self, name, **labels):
+        """Sum of the samples of a metric that have these labels."""
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(
+            value
+            for sample, value in self.metrics().items()
+            if re.split(r"\{", sample)[0] == name and all(w in sample for w in wanted)
+        )
+
+    def check_balance(self):
+        """The accounting identities that hold whenever nothing is on its way."""
+        m = self.stat
+        received = m("spanmill_spans_received_total") + m("spanmill_spans_restored_total")
+        assert received == (
+            m("spanmill_spans_rejected_total")
+            + m("spanmill_spans_duplicate_total")
+            + m("spanmill_spans_sampled_out_total")
+            + m("spanmill_spans_dropped_total")
+            + m("spanmill_spans_open")
+            + m("spanmill_spans_kept_total")
+        ), self.metrics()
+
+    def end(self, number=signal.SIGTERM, seconds=60):
+        """Sends the signal and returns the exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=seconds)
+        self.reader.join(timeout=10)
+        return code
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """daemon("windows.idle=1s", ..., config="..."): starts one; ended with the test."""
+    started = []
+
+    def start(*settings, config=None):
+        directory = tmp_path / f"daemon{len(started)}"
+        directory.mkdir()
+        started.append(Daemon(directory, settings, config))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+class Collector:
+    """The other side of an otlp_http sink: keeps every span it gets. `script` gives the status of the first requests."""
+
+    def __init__(self, script=()):
+        from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+
+        self.spans = []  # (resource attributes, scope name, Span)
+        self.requests = 0
+        self.headers = []
+        self.script = list(script)
+        collector = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status = collector.script.pop(0) if collector.script else 200
+                collector.requests += 1
+                collector.headers.append(dict(self.headers))
+                if status == 200:
+                    if self.headers.get("content-encoding") == "gzip":
+                        body = gzip.decompress(body)
+                    request = trace_service_pb2.ExportTraceServiceRequest.FromString(body)
+                    for resource_spans in request.resource_spans:
+                        attributes = {a.key: a.value.string_value for a in resource_spans.resource.attributes}
+                        for scope_spans in resource_spans.scope_spans:
+                            for span in scope_spans.spans:
+                                collector.spans.append((attributes, scope_spans.scope.name, span))
+                self.send_response(status)
+                self.send_header("content-type", "application/x-protobuf")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def sink(self, name="collector", **more):
+        """The --set value of a configuration with this one sink."""
+        extra = "".join(f", {key}: {value}" for key, value in more.items())
+        return f"sinks=[{{name: {name}, type: otlp_http, endpoint: '{self.url}', batch: {{linger: 10ms}}{extra}}}]"
+
+    def wait(self, count):
+        poll(lambda: len(self.spans) >= count, f"{count} spans at the sink, there are {len(self.spans)}")
+        return self.spans
+
+
+@pytest.fixture
+def collector():
+    made = []
+
+    def make(**options):
+        made.append(Collector(**options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.server.shutdown()
+        one.server.server_close()
+
+
+# Windows that close soon, so that tests are quick.
+QUICK = ("windows.after_root=100ms", "windows.idle=500ms")

@@ -1,0 +1,170 @@
+"""Starting, serving, draining, stopping, as an operator sees it."""
+import signal
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+
+from conftest import QUICK, get, poll
+
+
+def otlp(*spans):
+    """An OTLP request; each span (trace, id, parent, name) is of service `svc`, one millisecond long."""
+    request = ExportTraceServiceRequest()
+    resource_spans = request.resource_spans.add()
+    attribute = resource_spans.resource.attributes.add(key="service.name")
+    attribute.value.string_value = "svc"
+    scope_spans = resource_spans.scope_spans.add()
+    for trace, own, parent, name in spans:
+        scope_spans.spans.add(
+            trace_id=trace.to_bytes(16, "big"), span_id=own.to_bytes(8, "big"), name=name, kind=2,
+            parent_span_id=parent.to_bytes(8, "big") if parent else b"",
+            start_time_unix_nano=1700000000000000000, end_time_unix_nano=1700000000001000000,
+        )
+    return request.SerializeToString()
+
+
+def post(url, body, content_type="application/x-protobuf"):
+    """Status and body of the reply."""
+    request = urllib.request.Request(url, data=body, headers={"content-type": content_type})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_starts_with_a_line_per_listener_and_ends_clean(daemon):
+    d = daemon()
+    for protocol in ("OTLP gRPC", "OTLP HTTP", "Zipkin", "Prometheus"):
+        assert d.urls[protocol].startswith("http://127.0.0.1:")
+    base = d.urls["Prometheus"].removesuffix("/metrics")
+    assert get(base + "/-/healthy") == "healthy\n"
+    assert get(base + "/-/ready") == "ready\n"
+    assert d.end() == 0
+    assert d.event("draining") and d.event("stopped")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_drain_open_windows(daemon, collector, number):
+    """Windows that would be open for an hour are decided, delivered and counted."""
+    sink = collector()
+    d = daemon("windows.after_root=1h", "windows.idle=1h", "windows.max_age=1h", sink.sink())
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root"), (1, 2, 1, "child"), (2, 3, 9, "orphan")))[0] == 200
+    poll(lambda: d.stat("spanmill_spans_open") == 3, "spans are open")
+    assert not sink.spans
+    assert d.end(number) == 0
+    assert sorted(span.name for _, _, span in sink.spans) == ["child", "orphan", "root"]
+    stopped = d.event("stopped")
+    assert (stopped["spans_received"], stopped["spans_kept"], stopped["traces_kept"]) == ("3", "3", "2")
+
+
+def test_a_second_signal_forces_the_end(daemon, collector):
+    """A sink that never answers holds the drain up; the second signal does not wait for it."""
+    sink = collector(script=[503] * 1000)
+    d = daemon(*QUICK, sink.sink())
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root")))[0] == 200
+    poll(lambda: sink.requests > 0, "the sink was tried")
+    d.process.send_signal(signal.SIGTERM)
+    poll(lambda: d.event("draining"), "draining")
+    assert d.end(signal.SIGTERM, seconds=10) != 0
+
+
+def test_a_port_in_use_is_named(spanmill, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = spanmill("run", "--set", f"listen.otlp_http={address}", "--set", f"store.path={tmp_path / 'd'}")
+    assert done.returncode == 1
+    assert "cannot_start" in done.stderr and address in done.stderr
+
+
+def test_listeners_can_be_off(daemon):
+    d = daemon("listen.zipkin=off", "listen.otlp_grpc=")
+    assert "Zipkin" not in d.urls and "OTLP gRPC" not in d.urls and "OTLP HTTP" in d.urls
+    assert d.end() == 0
+
+
+def test_a_wrong_rule_is_named_with_its_place(spanmill, tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("rules:\n  - name: errors\n    when: '{ status = eror }'\n    keep: true\n")
+    for command in (["check", file], ["run", "-c", file]):
+        done = spanmill(*command)
+        assert done.returncode == 2
+        assert f"{file}:3:22: rules[0].when:" in done.stderr
+        assert "error" in done.stderr
+
+
+def test_rules_decide(daemon, collector):
+    sink = collector()
+    d = daemon(*QUICK, sink.sink(), config="rules:\n  - {name: drop-b, when: '{ name = \"b\" }', drop: true}\n")
+    for i, name in enumerate("abab"):
+        assert post(d.urls["OTLP HTTP"], otlp((i + 1, i + 1, 0, name)))[0] == 200
+    assert [span.name for _, _, span in sink.wait(2)] == ["a", "a"]
+    poll(lambda: d.stat("spanmill_traces_decided_total", verdict="dropped") == 2, "two are dropped")
+    d.check_balance()
+
+
+def test_late_spans_follow_the_decision(daemon, collector):
+    sink = collector()
+    d = daemon(*QUICK, sink.sink(), "rules=[{name: b, when: '{ name = \"b\" }', drop: true}]")
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "a"), (2, 2, 0, "b")))[0] == 200
+    sink.wait(1)
+    poll(lambda: d.stat("spanmill_spans_sampled_out_total") == 1, "b is dropped")
+    assert post(d.urls["OTLP HTTP"], otlp((1, 3, 1, "late a"), (2, 4, 2, "late b")))[0] == 200
+    assert {span.name for _, _, span in sink.wait(2)} == {"a", "late a"}
+    poll(lambda: d.stat("spanmill_spans_sampled_out_total") == 2, "late b is dropped")
+    d.check_balance()
+
+
+def test_a_sick_sink_is_retried(daemon, collector):
+    sink = collector(script=[503, 503, 429])
+    d = daemon(*QUICK, sink.sink(retry="{initial: 10ms, max: 50ms}"))
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root")))[0] == 200
+    sink.wait(1)
+    assert sink.requests == 4
+    poll(lambda: d.stat("spanmill_sink_retries_total") == 3, "retries are counted")
+
+
+def test_secrets_go_to_the_sink_and_nowhere_else(daemon, collector, monkeypatch):
+    monkeypatch.setenv("SINK_TOKEN", "hush-hush")
+    sink = collector(script=[400])
+    d = daemon(*QUICK, sink.sink(headers="{authorization: 'Bearer ${SINK_TOKEN}'}"), "log.level=debug")
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root")))[0] == 200
+    poll(lambda: d.stat("spanmill_sink_spans_rejected_total") == 1, "the sink refused")
+    assert {key.lower(): value for key, value in sink.headers[0].items()}["authorization"] == "Bearer hush-hush"
+    text = get(d.urls["Prometheus"])
+    assert d.end() == 0
+    assert "hush" not in text and "hush" not in str(d.log)
+
+
+@pytest.mark.parametrize(
+    "path, content_type, body, status",
+    [
+        ("OTLP HTTP", "application/json", b"{", 400),
+        ("OTLP HTTP", "application/x-protobuf", b"\xff", 400),
+        ("OTLP HTTP", "text/plain", b"x", 415),
+        ("OTLP HTTP", "application/json", b"{}", 200),
+        ("OTLP HTTP", "application/x-protobuf", b"", 200),
+        ("Zipkin", "application/json", b"[", 400),
+        ("Zipkin", "application/json", b"[]", 202),
+    ],
+)
+def test_bad_and_empty_bodies(daemon, path, content_type, body, status):
+    d = daemon()
+    assert post(d.urls[path], body, content_type)[0] == status
+    if status == 400:
+        assert d.stat("spanmill_payloads_refused_total", reason="undecodable") == 1
+    d.check_balance()
+
+
+def test_spans_that_break_a_limit_are_refused_one_by_one(daemon):
+    d = daemon(*QUICK)
+    status, reply = post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "good"), (0, 2, 0, "no trace id"), (3, 0, 0, "no span id")))
+    assert status == 200
+    assert ExportTraceServiceResponse.FromString(reply).partial_success.rejected_spans == 2
+    poll(lambda: d.stat("spanmill_spans_kept_total") == 1, "the good one is kept")
+    assert d.stat("spanmill_spans_rejected_total", reason="invalid_trace_id") == 1
+    assert d.stat("spanmill_spans_rejected_total", reason="invalid_span_id") == 1
+    d.check_balance()

@@ -1,0 +1,51 @@
+"""py_zipkin, a Zipkin client from the registry, through spanmill, to an OTLP sink."""
+import urllib.request
+
+from py_zipkin import Encoding, Kind
+from py_zipkin.transport import BaseTransportHandler
+from py_zipkin.zipkin import zipkin_client_span, zipkin_server_span
+
+from conftest import QUICK
+
+ZIPKIN_SERVER, ZIPKIN_CLIENT = 2, 3  # OTLP's numbers of the span kinds
+
+
+class Post(BaseTransportHandler):
+    def __init__(self, url):
+        super().__init__()
+        self.url = url
+        self.statuses = []
+
+    def get_max_payload_bytes(self):
+        return None
+
+    def send(self, payload):
+        body = payload if isinstance(payload, bytes) else payload.encode()
+        request = urllib.request.Request(self.url, data=body, headers={"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            self.statuses.append(reply.status)
+
+
+def test_spans_of_a_client_and_its_child(daemon, collector):
+    sink = collector()
+    d = daemon(*QUICK, sink.sink())
+    transport = Post(d.urls["Zipkin"])
+    with zipkin_server_span(service_name="shop", span_name="get /cart", transport_handler=transport, sample_rate=100,
+                            encoding=Encoding.V2_JSON, use_128bit_trace_id=True) as root:
+        root.update_binary_annotations({"http.path": "/cart", "unicode": "\u20ac"})
+        root.add_annotation("looked up")
+        with zipkin_client_span(service_name="shop", span_name="load") as child:
+            child.add_sa_binary_annotation(port=5432, service_name="database", host="10.0.0.1")
+    assert transport.statuses == [202]
+    spans = {span.name: (attributes, span) for attributes, _, span in sink.wait(2)}
+    attributes, server = spans["get /cart"]
+    _, client = spans["load"]
+    assert attributes["service.name"] == "shop"
+    assert server.trace_id == client.trace_id and len(server.trace_id) == 16
+    assert client.parent_span_id == server.span_id and not server.parent_span_id
+    assert (server.kind, client.kind) == (ZIPKIN_SERVER, ZIPKIN_CLIENT)
+    tags = {a.key: a.value.string_value for a in server.attributes}
+    assert tags["http.path"] == "/cart" and tags["unicode"] == "\u20ac"
+    assert [event.name for event in server.events] == ["looked up"]
+    assert server.end_time_unix_nano > server.start_time_unix_nano > 0
+    d.check_balance()
