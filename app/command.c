@@ -1,5 +1,6 @@
 /* The table of subcommands and the reading of their arguments. */
 #include "app/command.h"
+#include "app/rules_config.h"
 #include "base/nearest.h"
 
 #define SM_COMMAND(name) extern const struct sm_command sm_command_##name;
@@ -193,8 +194,9 @@ struct sm_config *sm_config_args_load(const struct sm_config_args *config_args)
     for (size_t i = 0; i < SM_MIN(config_args->n_sets, (size_t)SM_CONFIG_SETS_MAX); i++)
         ok = sm_config_set(c, config_args->sets[i], &report) && ok;
     /* What keys say together only means something once each is right. */
-    ok = ok && sm_config_validate(c, &report);
-    if (!ok || report.count) {
+    if (ok && sm_config_validate(c, &report))
+        sm_rules_config_check(c, &report);
+    if (report.count) {
         fputs(sm_config_report_text(&report), stderr);
         sm_config_free(c);
         c = NULL;

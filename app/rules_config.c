@@ -27,33 +27,94 @@ static struct sm_rule_spec spec_of(const struct sm_config_rule *r)
     return s;
 }
 
-static enum sm_rc explain(const struct sm_config *c, const struct sm_rules_error *e, enum sm_rc rc, struct sm_err *err)
+/* Where the error is, as exactly as it is known. */
+static struct sm_config_pos place_of(const struct sm_config *c, const struct sm_rules_error *e)
 {
-    if (e->rule >= c->rules.n)
-        return sm_err_set(err, rc, "%s", e->text);
     const struct sm_config_rule *r = &c->rules.items[e->rule];
-    struct sm_config_pos pos = r->pos;
-    if (r->when.text && e->part && strcmp(e->part, "when") == 0)
-        pos = sm_config_query_pos(&r->when, e->query.offset);
-    return sm_err_set(err, rc, "%s:%u:%u: rules[%zu].%s: %s", pos.file ? pos.file : "(default)", pos.line, pos.column, e->rule,
-                      e->part, e->text);
+    bool in_query = r->when.text && strcmp(e->part, "when") == 0;
+    return in_query ? sm_config_query_pos(&r->when, e->query.offset) : r->pos;
+}
+
+static void report_error(const struct sm_config *c, const struct sm_rules_error *e, struct sm_config_report *report)
+{
+    if (e->rule >= c->rules.n) {
+        sm_config_report_add(report, NULL, "%s", e->text);
+        return;
+    }
+    const struct sm_config_rule *r = &c->rules.items[e->rule];
+    struct sm_config_pos pos = place_of(c, e);
+    if (strcmp(e->part, "when") == 0 && r->when.text && !r->when.places)
+        sm_config_report_add(report, &pos, "rules[%zu].when: %s (line %u, column %u of the query)", e->rule, e->text,
+                             e->query.line, e->query.column);
+    else
+        sm_config_report_add(report, &pos, "rules[%zu].%s: %s", e->rule, e->part, e->text);
+}
+
+static enum sm_rc compile(const struct sm_config *config, const struct sm_rule_spec *specs, size_t n,
+                          struct sm_wanted *wanted, struct sm_rules **rules, struct sm_rules_error *error)
+{
+    _Static_assert((int)SM_CONFIG_PRIORITY_RATE == (int)SM_RULES_PRIORITY_RATE &&
+                       (int)SM_CONFIG_PRIORITY_OFF == (int)SM_RULES_PRIORITY_OFF,
+                   "the configuration's choices are the rules'");
+    struct sm_rules_config rules_config = {
+        .rules = specs,
+        .count = n,
+        .priority = (enum sm_rules_priority)config->sampling.priority,
+        .priority_spans_per_second = config->sampling.priority_spans_per_second,
+    };
+    return sm_rules_new(&rules_config, wanted, rules, error);
+}
+
+static struct sm_rule_spec *specs_of(const struct sm_config *config)
+{
+    struct sm_rule_spec *specs = sm_xcalloc(SM_MAX(config->rules.n, (size_t)1), sizeof *specs);
+    for (size_t i = 0; i < config->rules.n; i++)
+        specs[i] = spec_of(&config->rules.items[i]);
+    return specs;
 }
 
 enum sm_rc sm_rules_config_compile(const struct sm_config *config, struct sm_wanted *wanted, struct sm_rules **rules,
                                    struct sm_err *err)
 {
-    size_t n = config->rules.n;
-    struct sm_rule_spec *specs = sm_xcalloc(SM_MAX(n, (size_t)1), sizeof *specs);
-    for (size_t i = 0; i < n; i++)
-        specs[i] = spec_of(&config->rules.items[i]);
-    struct sm_rules_config rc_config = {.rules = specs, .count = n, 
-                                        .priority = (enum sm_rules_priority)config->sampling.priority,
-                                        .priority_spans_per_second = config->sampling.priority_spans_per_second};
-    _Static_assert((int)SM_CONFIG_PRIORITY_RATE == (int)SM_RULES_PRIORITY_RATE &&
-                       (int)SM_CONFIG_PRIORITY_OFF == (int)SM_RULES_PRIORITY_OFF,
-                   "the configuration's choices are the rules'");
+    struct sm_rule_spec *specs = specs_of(config);
     struct sm_rules_error error;
-    enum sm_rc rc = sm_rules_new(&rc_config, wanted, rules, &error);
+    enum sm_rc rc = compile(config, specs, config->rules.n, wanted, rules, &error);
     free(specs);
-    return rc == SM_OK ? SM_OK : explain(config, &error, rc, err);
+    if (rc == SM_OK)
+        return SM_OK;
+    struct sm_config_report report = {0};
+    report_error(config, &error, &report);
+    const char *text = sm_config_report_text(&report);
+    sm_err_set(err, rc, "%.*s", (int)strcspn(text, "\n"), text);
+    sm_config_report_fini(&report);
+    return rc;
+}
+
+/* The first error of rules[from] and what follows it; true when there was one. */
+static bool check_rules(const struct sm_config *config, const struct sm_rule_spec *specs, size_t from, size_t n,
+                        struct sm_config_report *report)
+{
+    struct sm_wanted *wanted = sm_wanted_new(1);
+    struct sm_rules *rules;
+    struct sm_rules_error error;
+    enum sm_rc rc = compile(config, specs + from, n, wanted, &rules, &error);
+    if (rc == SM_OK) {
+        sm_rules_free(rules);
+    } else {
+        error.rule = error.rule < n ? error.rule + from : config->rules.n;
+        report_error(config, &error, report);
+    }
+    sm_wanted_free(wanted);
+    return rc != SM_OK;
+}
+
+void sm_rules_config_check(const struct sm_config *config, struct sm_config_report *report)
+{
+    struct sm_rule_spec *specs = specs_of(config);
+    bool wrong = false;
+    for (size_t i = 0; i < config->rules.n; i++)
+        wrong = check_rules(config, specs, i, 1, report) || wrong;
+    if (!wrong) /* one by one they are fine; together they may be too many */
+        check_rules(config, specs, 0, config->rules.n, report);
+    free(specs);
 }
