@@ -1,5 +1,5 @@
-/* A cache in front of malloc for libraries that allocate per request (nghttp2: some seven times per stream): cells that are
- * freed are kept for the next request, so that steady traffic allocates nothing.
+/* A cache in front of malloc for libraries that allocate per request (nghttp2: some seven times per stream): cells that
+ * are freed are kept for the next request, so that steady traffic allocates nothing.
  *
  * One thread. Sizes are rounded up to powers of two; cells above SM_CELLS_SIZE_MAX go to malloc and back. At most
  * idle_bytes_max are kept, the rest is freed. Sanitizer builds keep nothing, so that misuse is seen. */

@@ -190,7 +190,8 @@ static void output_left(struct sm_conn *conn, size_t n)
         release_external(conn);
 }
 
-/* The kernel takes no more: leaves the next piece with the stream and waits for its event. New output goes elsewhere. */
+/* The kernel takes no more: leaves the next piece with the stream and waits for its event. New output goes elsewhere.
+ */
 static void queue_write(struct sm_conn *conn)
 {
     struct iovec parts[2];

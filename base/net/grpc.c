@@ -55,13 +55,20 @@ void sm_grpc_reply(struct sm_http_exchange *x, enum sm_grpc_status status, struc
 static int64_t unit_ns(char unit)
 {
     switch (unit) {
-    case 'H': return 3600 * SM_SEC;
-    case 'M': return 60 * SM_SEC;
-    case 'S': return SM_SEC;
-    case 'm': return SM_MS;
-    case 'u': return SM_US;
-    case 'n': return 1;
-    default: return 0;
+    case 'H':
+        return 3600 * SM_SEC;
+    case 'M':
+        return 60 * SM_SEC;
+    case 'S':
+        return SM_SEC;
+    case 'm':
+        return SM_MS;
+    case 'u':
+        return SM_US;
+    case 'n':
+        return 1;
+    default:
+        return 0;
     }
 }
 
@@ -104,7 +111,8 @@ size_t sm_grpc_base64_encode(struct sm_str bytes, char *out)
     char *to = out;
     for (size_t i = 0; i < bytes.len; i += 3) {
         size_t left = bytes.len - i;
-        uint32_t three = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0u);
+        uint32_t three =
+            (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0u);
         *to++ = digits[three >> 18];
         *to++ = digits[three >> 12 & 63];
         if (left > 1)

@@ -1,8 +1,9 @@
-/* Unary gRPC over the HTTP server: framing, status trailers, the names of statuses. Follows the gRPC over HTTP/2 protocol
- * description (PROTOCOL-HTTP2.md).
+/* Unary gRPC over the HTTP server: framing, status trailers, the names of statuses. Follows the gRPC over HTTP/2
+ * protocol description (PROTOCOL-HTTP2.md).
  *
- * The server removes the 5-byte prefix of the request's only message and checks it; the handler sees the bare message as the
- * exchange's body, with grpc_compressed telling whether it still has to be inflated. Errors are sent trailers-only. */
+ * The server removes the 5-byte prefix of the request's only message and checks it; the handler sees the bare message
+ * as the exchange's body, with grpc_compressed telling whether it still has to be inflated. Errors are sent
+ * trailers-only. */
 #ifndef SM_NET_GRPC_H
 #define SM_NET_GRPC_H
 
@@ -26,8 +27,9 @@ enum sm_grpc_status {
 
 enum { SM_GRPC_PREFIX_BYTES = 5 };
 
-/* Replies now, on the server's thread; everything is copied. With SM_GRPC_OK `message` is the response message (may be empty);
- * otherwise it is not sent. `text` explains an error to people, `details` is an encoded google.rpc.Status; both may be empty. */
+/* Replies now, on the server's thread; everything is copied. With SM_GRPC_OK `message` is the response message (may be
+ * empty); otherwise it is not sent. `text` explains an error to people, `details` is an encoded google.rpc.Status; both
+ * may be empty. */
 void sm_grpc_reply(struct sm_http_exchange *x, enum sm_grpc_status status, struct sm_str text, struct sm_str details,
                    struct sm_str message);
 

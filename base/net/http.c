@@ -31,38 +31,45 @@ const struct sm_http_limits sm_http_limits_default = {
 
 const char *sm_http_status_text(uint16_t status)
 {
-    switch (status) {
-    case 200: return "OK";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 304: return "Not Modified";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 406: return "Not Acceptable";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 411: return "Length Required";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 422: return "Unprocessable Content";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Status";
+    static const struct {
+        uint16_t status;
+        const char *text;
+    } texts[] = {
+        {200, "OK"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(texts); i++) {
+        if (texts[i].status == status)
+            return texts[i].text;
     }
+    return "Status";
 }
 
 /* A value that holds a line end would let its author write headers of his own. */
@@ -124,7 +131,8 @@ static int64_t timer_period_ns(const struct sm_http_limits *limits)
 }
 
 struct sm_http_server *sm_http_server_new(struct sm_loop *loop, const struct sm_http_limits *limits,
-                                          struct sm_payload_pool *pool, const struct sm_http_handler *handler, void *ctx)
+                                          struct sm_payload_pool *pool, const struct sm_http_handler *handler,
+                                          void *ctx)
 {
     struct sm_http_server *server = sm_xcalloc(1, sizeof *server);
     server->loop = loop;

@@ -207,7 +207,8 @@ static bool status_has_body(uint16_t status)
 }
 
 /* Writes status line and headers. x NULL: the request could not be understood. */
-static void put_head(struct sm_conn *conn, const struct sm_exchange *x, const struct sm_http_response *response, bool keep)
+static void put_head(struct sm_conn *conn, const struct sm_exchange *x, const struct sm_http_response *response,
+                     bool keep)
 {
     char *begin = sm_conn_reserve(conn, head_bytes_max(response)), *to = begin;
     if (!begin)
@@ -289,7 +290,8 @@ static void refuse(struct sm_conn *conn, uint16_t status)
     sm_conn_end_after_output(conn);
     if (x && x->state == SM_EXCHANGE_REPLIED)
         return;
-    struct sm_http_response response = {.status = status, .content_type = SM_STR("text/plain; charset=utf-8"), .close = true};
+    struct sm_http_response response = {
+        .status = status, .content_type = SM_STR("text/plain; charset=utf-8"), .close = true};
     response.body = sm_str_c(sm_http_status_text(status));
     put_head(conn, NULL, &response, false);
     put_body(conn, NULL, &response);

@@ -1,15 +1,16 @@
 /* HTTP/2 over libnghttp2: streams side by side, window given back by hand, replies with or without gRPC trailers.
  *
- * nghttp2 checks syntax, stream states and flow control; this file maps streams to exchanges and keeps hostile peers within
- * the limits. No function here writes to the stream: nghttp2 is asked for bytes when the output has room (produce). */
+ * nghttp2 checks syntax, stream states and flow control; this file maps streams to exchanges and keeps hostile peers
+ * within the limits. No function here writes to the stream: nghttp2 is asked for bytes when the output has room
+ * (produce). */
 #include "base/net/grpc.h"
 #include "base/net/http_impl.h"
 
 #include <stdlib.h>
 
 enum {
-    PRODUCE_BYTES = 64 * 1024,      /* of output per round */
-    CONTROLS_PER_REQUEST = 8,       /* clients that measure their window ping about once per reply */
+    PRODUCE_BYTES = 64 * 1024, /* of output per round */
+    CONTROLS_PER_REQUEST = 8,  /* clients that measure their window ping about once per reply */
     REPLY_HEADERS_MAX = 32,
 };
 
@@ -464,8 +465,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-static int on_invalid_frame(nghttp2_session *session SM_UNUSED, const nghttp2_frame *frame SM_UNUSED, int error SM_UNUSED,
-                            void *user)
+static int on_invalid_frame(nghttp2_session *session SM_UNUSED, const nghttp2_frame *frame SM_UNUSED,
+                            int error SM_UNUSED, void *user)
 {
     struct sm_conn *conn = user;
     sm_http_count(&conn->server->counters.requests_malformed, 1);
@@ -538,8 +539,8 @@ void sm_http2_init(struct sm_conn *conn)
     };
     conn->h2.resets = (struct sm_bucket){limits->resets_burst, sm_loop_now_ms(server->loop)};
     conn->h2.controls = (struct sm_bucket){limits->controls_burst, sm_loop_now_ms(server->loop)};
-    int rc = nghttp2_session_server_new3(&conn->h2.session, server->h2_callbacks, conn, server->h2_options,
-                                         &server->h2_mem);
+    int rc =
+        nghttp2_session_server_new3(&conn->h2.session, server->h2_callbacks, conn, server->h2_options, &server->h2_mem);
     rc = rc ? rc : nghttp2_submit_settings(conn->h2.session, NGHTTP2_FLAG_NONE, settings, SM_ARRAY_LEN(settings));
     rc = rc ? rc
             : nghttp2_session_set_local_window_size(conn->h2.session, NGHTTP2_FLAG_NONE, 0,

@@ -27,7 +27,7 @@ enum sm_exchange_state {
     SM_EXCHANGE_RECEIVING, /* headers or body are still coming in */
     SM_EXCHANGE_HANDLING,  /* in the handler's on_request */
     SM_EXCHANGE_DEFERRED,
-    SM_EXCHANGE_REPLIED,   /* the reply is queued; HTTP/1: what is left of the body is thrown away */
+    SM_EXCHANGE_REPLIED, /* the reply is queued; HTTP/1: what is left of the body is thrown away */
 };
 
 /* One request and its reply. Pooled per server; its header store grows to what the clients send and stays. */
@@ -39,8 +39,8 @@ struct sm_exchange {
     enum sm_exchange_state state;
     bool keep_alive;
     bool is_head;
-    bool is_aborted;        /* on_abort has been called */
-    uint64_t deadline_ms;   /* HTTP/2: headers or body must be complete by then; 0: none */
+    bool is_aborted;      /* on_abort has been called */
+    uint64_t deadline_ms; /* HTTP/2: headers or body must be complete by then; 0: none */
     _Atomic uint64_t *deadline_counter;
     /* Header store: the target first, then names and values; pub.headers point into it. */
     char *text;
@@ -58,8 +58,8 @@ struct sm_exchange {
     uint8_t prefix_n;
     /* HTTP/2. */
     int32_t stream_id;
-    uint32_t unconsumed;  /* received while paused: window that is still owed to the peer */
-    bool request_ended;   /* END_STREAM seen */
+    uint32_t unconsumed; /* received while paused: window that is still owed to the peer */
+    bool request_ended;  /* END_STREAM seen */
     bool headers_too_large;
     bool response_is_grpc;
     struct sm_http_response response; /* deferred, or being sent by HTTP/2 */
@@ -102,13 +102,13 @@ extern const struct sm_protocol sm_http2_protocol;
 
 struct sm_http1 {
     llhttp_t parser;
-    struct sm_exchange *x;     /* being received or replied to */
-    struct sm_payload *carry;  /* bytes that cannot be parsed yet */
-    uint16_t failure;          /* status to answer a request with that cannot be received; 0: none */
+    struct sm_exchange *x;    /* being received or replied to */
+    struct sm_payload *carry; /* bytes that cannot be parsed yet */
+    uint16_t failure;         /* status to answer a request with that cannot be received; 0: none */
     bool headers_done;
     bool message_done;
-    uint64_t trailer_bytes; /* trailers and chunk extensions of this request */
-    bool last_body_was_large;  /* so the next headers are read in small steps, to receive the body in place */
+    uint64_t trailer_bytes;   /* trailers and chunk extensions of this request */
+    bool last_body_was_large; /* so the next headers are read in small steps, to receive the body in place */
 };
 
 /* A limit on a rate of hostile frames: `burst` at once, `per_second` in the long run. */
@@ -136,12 +136,12 @@ struct sm_conn {
     uint8_t preface_n;                  /* bytes of the HTTP/2 preface seen so far */
     bool is_reading;
     bool is_closing;
-    bool is_lingering;  /* replied and half-closed: reading on only so that the peer can see the reply */
+    bool is_lingering; /* replied and half-closed: reading on only so that the peer can see the reply */
     bool peer_ended;
     bool write_pending;
-    uint32_t busy;      /* depth of calls on this connection: it is not torn down below them */
+    uint32_t busy; /* depth of calls on this connection: it is not torn down below them */
     enum sm_conn_end end;
-    uint64_t deadline_ms;       /* 0: none */
+    uint64_t deadline_ms;               /* 0: none */
     _Atomic uint64_t *deadline_counter; /* counted when it passes */
     uint64_t write_deadline_ms;
     uint64_t linger_bytes;
@@ -207,7 +207,8 @@ const char *sm_http_status_text(uint16_t status);
 void sm_conn_new(struct sm_http_server *server, struct sm_stream *stream);
 void sm_conn_close(struct sm_conn *conn);
 void sm_conn_close_broken(struct sm_conn *conn);
-/* Room for n more bytes of output, contiguous; NULL closes the connection for want of memory. Commit with the bytes used. */
+/* Room for n more bytes of output, contiguous; NULL closes the connection for want of memory. Commit with the bytes
+ * used. */
 char *sm_conn_reserve(struct sm_conn *conn, size_t n);
 void sm_conn_commit(struct sm_conn *conn, size_t n);
 void sm_conn_put(struct sm_conn *conn, const void *bytes, size_t n);

@@ -35,8 +35,9 @@ enum sm_coding sm_coding_from_name(struct sm_str name)
         const char *name;
         enum sm_coding coding;
     } names[] = {
-        {"", SM_CODING_IDENTITY},  {"identity", SM_CODING_IDENTITY}, {"gzip", SM_CODING_GZIP}, {"x-gzip", SM_CODING_GZIP},
-        {"deflate", SM_CODING_DEFLATE}, {"zlib", SM_CODING_DEFLATE},  {"zstd", SM_CODING_ZSTD},
+        {"", SM_CODING_IDENTITY},   {"identity", SM_CODING_IDENTITY}, {"gzip", SM_CODING_GZIP},
+        {"x-gzip", SM_CODING_GZIP}, {"deflate", SM_CODING_DEFLATE},   {"zlib", SM_CODING_DEFLATE},
+        {"zstd", SM_CODING_ZSTD},
     };
     for (size_t i = 0; i < SM_ARRAY_LEN(names); i++) {
         if (name.len == strlen(names[i].name) && (!name.len || strncasecmp(name.ptr, names[i].name, name.len) == 0))
@@ -90,8 +91,8 @@ static enum sm_rc grow(struct job *job)
 typedef enum libdeflate_result (*inflate_fn)(struct libdeflate_decompressor *, const void *, size_t, void *, size_t,
                                              size_t *, size_t *);
 
-/* One member. libdeflate wants all room at once, so a buffer that was too small means starting over with a larger one; the
- * sizes double, so that this at most doubles the work. */
+/* One member. libdeflate wants all room at once, so a buffer that was too small means starting over with a larger one;
+ * the sizes double, so that this at most doubles the work. */
 static enum sm_rc inflate_member(struct sm_inflater *inflater, struct job *job, inflate_fn inflate_one)
 {
     for (;;) {
@@ -133,9 +134,12 @@ static enum sm_rc inflate_deflate(struct sm_inflater *inflater, struct job *job)
 static enum sm_rc zstd_error(size_t code)
 {
     switch (ZSTD_getErrorCode(code)) {
-    case ZSTD_error_frameParameter_windowTooLarge: return SM_E_LIMIT;
-    case ZSTD_error_memory_allocation: return SM_E_NOMEM;
-    default: return SM_E_INVALID;
+    case ZSTD_error_frameParameter_windowTooLarge:
+        return SM_E_LIMIT;
+    case ZSTD_error_memory_allocation:
+        return SM_E_NOMEM;
+    default:
+        return SM_E_INVALID;
     }
 }
 
@@ -203,11 +207,16 @@ static enum sm_rc run(struct sm_inflater *inflater, enum sm_coding coding, struc
     if (!job->in_len)
         return SM_OK;
     switch (coding) {
-    case SM_CODING_IDENTITY: return copy(job);
-    case SM_CODING_GZIP: return inflate_gzip(inflater, job);
-    case SM_CODING_DEFLATE: return inflate_deflate(inflater, job);
-    case SM_CODING_ZSTD: return inflate_zstd(inflater, job, limits->zstd_window_log_max);
-    default: return SM_E_UNSUPPORTED;
+    case SM_CODING_IDENTITY:
+        return copy(job);
+    case SM_CODING_GZIP:
+        return inflate_gzip(inflater, job);
+    case SM_CODING_DEFLATE:
+        return inflate_deflate(inflater, job);
+    case SM_CODING_ZSTD:
+        return inflate_zstd(inflater, job, limits->zstd_window_log_max);
+    default:
+        return SM_E_UNSUPPORTED;
     }
 }
 

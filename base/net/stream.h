@@ -31,11 +31,12 @@ struct sm_stream_events {
 struct sm_stream_ops {
     void (*read_start)(struct sm_stream *stream);
     void (*read_stop)(struct sm_stream *stream);
-    /* Writes what can be written at once. Bytes taken, 0 when it would block, -1 when the connection is broken. Not allowed
-     * while a queued write is pending. */
+    /* Writes what can be written at once. Bytes taken, 0 when it would block, -1 when the connection is broken. Not
+     * allowed while a queued write is pending. */
     ssize_t (*try_write)(struct sm_stream *stream, const struct iovec *parts, size_t n);
-    /* Queues the parts (at most SM_STREAM_PARTS_MAX); their memory stays the writer's and must live until `written`. One
-     * queued write at a time. Returns SM_E_CLOSED when the connection is known to be broken; no event follows then. */
+    /* Queues the parts (at most SM_STREAM_PARTS_MAX); their memory stays the writer's and must live until `written`.
+     * One queued write at a time. Returns SM_E_CLOSED when the connection is known to be broken; no event follows then.
+     */
     enum sm_rc (*write)(struct sm_stream *stream, const struct iovec *parts, size_t n);
     /* Tells the peer that nothing more will be sent; reading goes on. */
     void (*finish)(struct sm_stream *stream);

@@ -157,7 +157,8 @@ static bool is_port(const char *text)
 }
 
 /* Splits "host:port" and "[v6]:port"; an empty host or "*" means every address. */
-static enum sm_rc split_address(const char *address, char *host, size_t host_size, const char **port, struct sm_err *err)
+static enum sm_rc split_address(const char *address, char *host, size_t host_size, const char **port,
+                                struct sm_err *err)
 {
     const char *colon = strrchr(address, ':');
     if (!colon || !is_port(colon + 1))
@@ -182,7 +183,8 @@ static enum sm_rc resolve(const char *address, struct addrinfo **found, struct s
     enum sm_rc rc = split_address(address, host, sizeof host, &port, err);
     if (rc != SM_OK)
         return rc;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     int failed = getaddrinfo(host[0] ? host : NULL, port, &hints, found);
     if (failed)
         return sm_err_set(err, SM_E_INVALID, "address \"%s\": %s", address, gai_strerror(failed));

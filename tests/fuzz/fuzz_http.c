@@ -1,7 +1,8 @@
 /* Feeds bytes to a connection of the HTTP server through a stream made of memory.
  *
- * The first byte chooses how the rest is cut into reads, the second how the peer takes the replies, whether the server is
- * paused in between, and whether the stream breaks or ends. Seeds are therefore two bytes followed by what a client sends. */
+ * The first byte chooses how the rest is cut into reads, the second how the peer takes the replies, whether the server
+ * is paused in between, and whether the stream breaks or ends. Seeds are therefore two bytes followed by what a client
+ * sends. */
 #include "base/net/grpc.h"
 #include "base/net/stream.h"
 
@@ -202,7 +203,8 @@ static void complete_deferred(void)
     for (unsigned i = 0; i < n; i++) {
         struct sm_http_response response = {.status = deferred[i]->is_grpc ? 0 : 200, .body = SM_STR("late")};
         if (i % 2)
-            response = (struct sm_http_response){.status = response.status, .body = sm_str(large, sizeof large), .release = release_nothing};
+            response = (struct sm_http_response){
+                .status = response.status, .body = sm_str(large, sizeof large), .release = release_nothing};
         touch_request(deferred[i]);
         sm_http_complete(deferred[i], &response);
     }

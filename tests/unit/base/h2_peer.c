@@ -46,7 +46,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
-static int on_chunk(nghttp2_session *session, uint8_t flags SM_UNUSED, int32_t id, const uint8_t *at, size_t n, void *user)
+static int on_chunk(nghttp2_session *session, uint8_t flags SM_UNUSED, int32_t id, const uint8_t *at, size_t n,
+                    void *user)
 {
     struct h2_peer *p = user;
     struct h2_stream *st = nghttp2_session_get_stream_user_data(session, id);
@@ -114,7 +115,8 @@ struct h2_stream *h2_request(struct h2_peer *p, const char *method, const char *
                              const nghttp2_nv *extra, size_t n, const void *body, size_t body_len)
 {
     struct h2_stream *st = &p->streams[p->streams_n++];
-    nghttp2_nv nv[20] = {h2_nv(":method", method), h2_nv(":scheme", "http"), h2_nv(":authority", "a"), h2_nv(":path", path)};
+    nghttp2_nv nv[20] = {h2_nv(":method", method), h2_nv(":scheme", "http"), h2_nv(":authority", "a"),
+                         h2_nv(":path", path)};
     size_t nv_n = 4;
     if (type)
         nv[nv_n++] = h2_nv("content-type", type);

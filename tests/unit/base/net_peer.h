@@ -1,5 +1,5 @@
-/* Test support: a server whose handler is scripted by paths, and raw clients, all on one thread: waiting means turning the loop
- * until something is true or a deadline passes. */
+/* Test support: a server whose handler is scripted by paths, and raw clients, all on one thread: waiting means turning
+ * the loop until something is true or a deadline passes. */
 #ifndef TEST_NET_PEER_H
 #define TEST_NET_PEER_H
 
@@ -25,9 +25,9 @@ struct peer_server {
     unsigned released;
 };
 
-/* Paths: /echo replies with the body; /count with its length; /defer defers; /big sends `big`; /none does not reply; /head
- * echoes the header "x-echo"; anything else 202. gRPC: "/echo" echoes, "/fail" answers UNAVAILABLE, "/defer" defers, anything
- * else UNIMPLEMENTED. limits NULL: the defaults. */
+/* Paths: /echo replies with the body; /count with its length; /defer defers; /big sends `big`; /none does not reply;
+ * /head echoes the header "x-echo"; anything else 202. gRPC: "/echo" echoes, "/fail" answers UNAVAILABLE, "/defer"
+ * defers, anything else UNIMPLEMENTED. limits NULL: the defaults. */
 void peer_server_open(struct peer_server *s, const struct sm_http_limits *limits);
 void peer_server_close(struct peer_server *s);
 

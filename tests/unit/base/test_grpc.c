@@ -15,8 +15,12 @@ Test(grpc, base64)
     static const struct {
         struct sm_str in, out;
     } cases[] = {
-        {SM_STR(""), SM_STR("")},         {SM_STR("f"), SM_STR("Zg")},         {SM_STR("fo"), SM_STR("Zm8")},
-        {SM_STR("foo"), SM_STR("Zm9v")},  {SM_STR("foob"), SM_STR("Zm9vYg")},  {SM_STR("fooba"), SM_STR("Zm9vYmE")},
+        {SM_STR(""), SM_STR("")},
+        {SM_STR("f"), SM_STR("Zg")},
+        {SM_STR("fo"), SM_STR("Zm8")},
+        {SM_STR("foo"), SM_STR("Zm9v")},
+        {SM_STR("foob"), SM_STR("Zm9vYg")},
+        {SM_STR("fooba"), SM_STR("Zm9vYmE")},
         {SM_STR("\xff\xfe\xfd"), SM_STR("//79")},
     };
     for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
@@ -43,7 +47,8 @@ Test(grpc, timeouts)
     cr_assert_eq(timeout_of(SM_STR("5u")), 5 * SM_US);
     cr_assert_eq(timeout_of(SM_STR("99999999n")), 99999999);
     cr_assert_eq(timeout_of(SM_STR("99999999H")), INT64_MAX);
-    const struct sm_str bad[] = {{0}, SM_STR(""), SM_STR("S"), SM_STR("1"), SM_STR("1s"), SM_STR("x1S"), SM_STR("123456789S")};
+    const struct sm_str bad[] = {{0},          SM_STR(""),    SM_STR("S"),         SM_STR("1"),
+                                 SM_STR("1s"), SM_STR("x1S"), SM_STR("123456789S")};
     for (size_t i = 0; i < SM_ARRAY_LEN(bad); i++)
         cr_assert_eq(timeout_of(bad[i]), INT64_MAX);
 }

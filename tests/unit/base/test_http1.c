@@ -40,7 +40,8 @@ static size_t make_post(char **out, const char *path, size_t body_len)
 Test(http1, get_is_parsed_and_answered)
 {
     open_default();
-    peer_send_text(c, "GET /a/b?x=1&y=%20 HTTP/1.1\r\nHost: h\r\nContent-Type:  text/plain \r\nX-Empty:\r\nX-Echo: v\r\n\r\n");
+    peer_send_text(
+        c, "GET /a/b?x=1&y=%20 HTTP/1.1\r\nHost: h\r\nContent-Type:  text/plain \r\nX-Empty:\r\nX-Echo: v\r\n\r\n");
     cr_assert(peer_wait_text(c, "HTTP/1.1 202 Accepted\r\n"));
     cr_assert_str_eq(s.last_method, "GET");
     cr_assert_str_eq(s.last_path, "/a/b");
@@ -83,8 +84,9 @@ Test(http1, body_in_place_every_size)
 Test(http1, request_split_at_every_byte)
 {
     open_default();
-    const char *text = "POST /echo?q HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
-                       "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTr: x\r\n\r\n";
+    const char *text =
+        "POST /echo?q HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+        "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTr: x\r\n\r\n";
     size_t n = strlen(text);
     for (size_t cut = 1; cut < n; cut++) {
         c->in_len = 0;
@@ -293,7 +295,8 @@ Test(http1, refused_large_bodies_close_the_connection)
     cr_assert(peer_wait_text(c, "connection: close"));
     cr_assert(peer_wait_eof(c));
     cr_assert_not(c->reset);
-    cr_assert(peer_send_text(c, "more of the body")); /* the server reads on for a while, so that the reply is not lost */
+    cr_assert(
+        peer_send_text(c, "more of the body")); /* the server reads on for a while, so that the reply is not lost */
     close_all();
 }
 
@@ -320,8 +323,9 @@ Test(http1, close_and_old_versions)
 Test(http1, offers_to_upgrade_are_ignored)
 {
     open_default();
-    peer_send_text(c, "GET /a HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n"
-                      "GET /b HTTP/1.1\r\n\r\nCONNECT x:1 HTTP/1.1\r\n\r\nGET /d HTTP/1.1\r\n\r\n");
+    peer_send_text(
+        c, "GET /a HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n"
+           "GET /b HTTP/1.1\r\n\r\nCONNECT x:1 HTTP/1.1\r\n\r\nGET /d HTTP/1.1\r\n\r\n");
     cr_assert(peer_wait_times(c, "202 Accepted", 4), "%s", c->in);
     close_all();
 }

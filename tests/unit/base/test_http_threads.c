@@ -54,7 +54,8 @@ static void complete(struct sm_http_exchange *x)
     size_t n = x->path.len;
     char *body = malloc(n);
     memcpy(body, x->path.ptr, n);
-    struct sm_http_response response = {.status = 200, .body = sm_str(body, n), .release = release, .release_arg = body};
+    struct sm_http_response response = {
+        .status = 200, .body = sm_str(body, n), .release = release, .release_arg = body};
     sm_http_complete(x, &response);
 }
 
@@ -104,7 +105,8 @@ static bool ask(int fd, const char *path)
 static void *be_client(void *arg)
 {
     struct world *w = arg;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(w->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(w->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(fd, (struct sockaddr *)&address, sizeof address))
         atomic_fetch_add(&w->wrong, 1);

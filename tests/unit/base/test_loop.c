@@ -43,7 +43,8 @@ static void *send_all(void *arg)
 {
     struct sender *sender = arg;
     for (unsigned i = 0; i < POSTS; i++) {
-        sender->messages[i] = (struct numbered){.message.fn = on_numbered, .world = sender->world, .sender = sender->id, .number = i + 1};
+        sender->messages[i] =
+            (struct numbered){.message.fn = on_numbered, .world = sender->world, .sender = sender->id, .number = i + 1};
         sm_loop_post_message(sender->world->loop, &sender->messages[i].message);
     }
     return NULL;

@@ -42,7 +42,8 @@ static int dial(int family, uint16_t port)
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     int fd = socket(family, SOCK_STREAM, 0);
-    int rc = family == AF_INET ? connect(fd, (struct sockaddr *)&v4, sizeof v4) : connect(fd, (struct sockaddr *)&v6, sizeof v6);
+    int rc = family == AF_INET ? connect(fd, (struct sockaddr *)&v4, sizeof v4)
+                               : connect(fd, (struct sockaddr *)&v6, sizeof v6);
     if (rc == 0)
         return fd;
     close(fd);
