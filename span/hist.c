@@ -1,6 +1,7 @@
 /* Logarithmic histograms of durations. */
 #include "span/hist.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Lower bounds of the eight buckets of a doubling, in 64ths. */
@@ -272,7 +273,8 @@ uint64_t sm_hist_quantile_ns(const struct sm_hist *h, double q)
     if (!total)
         return 0;
     q = q < 0 ? 0 : q > 1 ? 1 : q;
-    uint64_t rank = (uint64_t)(q * (double)(total - 1)), seen = 0;
+    uint64_t rank = (uint64_t)ceil(q * (double)total), seen = 0;
+    rank = rank ? SM_MIN(rank, total) - 1 : 0;
     unsigned bucket = 0;
     for (; seen + counts[bucket] <= rank; bucket++)
         seen += counts[bucket];

@@ -158,7 +158,8 @@ static void write_counters(const struct sm_series_set *set, const struct sm_seri
 {
     for (size_t i = 0; i < set->count; i++) {
         sm_prom_uint(p, labels_of(r, i), set->series[i].numbers[f->at]);
-        sm_prom_created(p, labels_of(r, i), set->series[i].created_ns);
+        if (set->series[i].created_ns)
+            sm_prom_created(p, labels_of(r, i), set->series[i].created_ns);
     }
 }
 

@@ -325,7 +325,7 @@ static void *observe_much(void *shard)
 /* A shard that observes while the control thread merges and a third thread scrapes. */
 Test(spanmetrics, threads, .timeout = 60)
 {
-    tb_build_text(&tb, "server a 1; server b 2"); /* so that their names are known */
+    tb_build_text(&tb, "server b 1; server a 2"); /* names get the ids that the other thread gives them */
     start();
     observe_much(shards[0]);
     pthread_t thread;
