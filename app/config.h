@@ -131,6 +131,7 @@ struct sm_config {
     } windows;
     struct {
         int64_t grace_ns;
+        uint64_t memory_bytes;
         uint32_t kept_max, dropped_max;
     } late;
     struct {

@@ -48,6 +48,8 @@ static enum sm_rc make_pipeline(struct sm_engine *e, const struct sm_engine_opti
         .limits = c->codec,
         .kept_decisions_max = c->late.kept_max,
         .dropped_decisions_max = c->late.dropped_max,
+        .skeleton_bytes_max = c->late.memory_bytes,
+        .late_grace_ns = c->late.grace_ns,
         .memory_bytes = o->memory_triggers ? e->budget_bytes : 0,
         .memory_soft = c->memory.soft,
         .memory_hard = c->memory.hard,

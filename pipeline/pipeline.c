@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+enum { RECLAIM_MARGIN_TICKS = 300 };
+
 struct sm_worker_thread {
     pthread_t id;
     bool started;
@@ -34,6 +36,8 @@ static void make_shards(struct sm_pipeline *p)
             .windows = c->windows,
             .kept_decisions_max = c->kept_decisions_max / c->shards,
             .dropped_decisions_max = c->dropped_decisions_max / c->shards,
+            .skeleton_bytes_max = c->skeleton_bytes_max / c->shards,
+            .late_grace_ns = c->late_grace_ns,
             .memory_reserve_bytes = c->memory_reserve_bytes / c->shards,
             .names = c->names,
             .scopes = c->scopes,
@@ -328,9 +332,10 @@ void sm_pipeline_tend(struct sm_pipeline *p)
         for (unsigned i = 0; i < p->config.shards; i++)
             p->config.analyzers[k].ops->merge(p->config.analyzers[k].global, sm_shard_analyzer_state(p->shards[i], k));
     }
-    /* A minute of grace: a batch may be between its decoder and its shard. */
-    if (oldest != SM_EPOCH_NONE && oldest > 600)
-        sm_scopes_reclaim(p->config.scopes, oldest - 600);
+    /* Skeletons refer to scopes for the grace; a batch may be between its decoder and its shard for a moment. */
+    uint32_t margin = (uint32_t)(p->config.late_grace_ns / SM_TICK_NS) + RECLAIM_MARGIN_TICKS;
+    if (oldest != SM_EPOCH_NONE && oldest > margin)
+        sm_scopes_reclaim(p->config.scopes, oldest - margin);
 }
 
 static void visit_on_thread(struct errand *e)

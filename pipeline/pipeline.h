@@ -28,6 +28,8 @@ struct sm_pipeline_config {
     struct sm_windows windows;
     struct sm_codec_limits limits;
     uint32_t kept_decisions_max, dropped_decisions_max; /* over all shards */
+    uint64_t skeleton_bytes_max;                        /* over all shards: heads kept for late spans ... */
+    int64_t late_grace_ns;                              /* ... at most so long */
     uint64_t memory_bytes;                              /* the budget; 0: no memory triggers */
     double memory_soft, memory_hard;                    /* shares of it: back-pressure, early decisions */
     uint64_t memory_reserve_bytes;                      /* empty slabs kept for reuse, over all shards */

@@ -4,6 +4,7 @@
 #include "base/slab.h"
 #include "pipeline/decided.h"
 #include "pipeline/epochs.h"
+#include "pipeline/skeletons.h"
 #include "pipeline/trace_map.h"
 #include "pipeline/wheel.h"
 #include "span/threshold.h"
@@ -50,6 +51,9 @@ struct sm_shard {
     struct sm_wheel wheel;
     struct sm_slab *slab;
     struct sm_decided *decided;
+    struct sm_skeletons *skeletons;
+    struct sm_span *context; /* of the late trace at hand */
+    uint32_t context_capacity;
     struct sm_epochs *epochs;
     struct sm_view_scratch *scratch;
     void *policy_scratch;
@@ -82,6 +86,7 @@ struct sm_shard *sm_shard_new(const struct sm_shard_config *config, int64_t now_
     sm_wheel_init(&s->wheel, now_ns);
     s->slab = sm_slab_new();
     s->decided = sm_decided_new(config->kept_decisions_max, config->dropped_decisions_max);
+    s->skeletons = sm_skeletons_new(config->skeleton_bytes_max, config->late_grace_ns);
     s->epochs = sm_epochs_new();
     s->scratch = sm_view_scratch_new(config->names, config->scopes);
     s->policy_scratch = config->policy->scratch_new(config->policy->rules);
@@ -102,6 +107,8 @@ void sm_shard_free(struct sm_shard *s)
     s->config.policy->scratch_free(s->policy_scratch);
     sm_view_scratch_free(s->scratch);
     sm_epochs_free(s->epochs);
+    sm_skeletons_free(s->skeletons);
+    free(s->context);
     sm_decided_free(s->decided);
     sm_slab_free(s->slab);
     sm_trace_map_fini(&s->map);
@@ -267,14 +274,15 @@ static struct sm_trace *trace_open(struct sm_shard *s, uint64_t hash, struct sm_
     return t;
 }
 
-/* A window for spans that follow a decision to keep. */
+/* A window for spans that follow a decision already made. */
 static struct sm_trace *trace_open_late(struct sm_shard *s, uint64_t hash, struct sm_trace_id id, const struct sm_batch *b,
-                                        const struct sm_decision *d)
+                                        enum sm_verdict verdict, const struct sm_decision *d)
 {
     struct sm_trace *t = trace_open(s, hash, id, b);
     if (!t)
         return NULL;
     t->late = true;
+    t->verdict = (uint8_t)verdict;
     t->rule = d->rule;
     t->threshold = d->threshold;
     t->randomness = d->randomness;
@@ -285,32 +293,60 @@ static struct sm_trace *trace_open_late(struct sm_shard *s, uint64_t hash, struc
     return t;
 }
 
+static bool has_span(const struct sm_span *heads, uint32_t count, uint64_t span_id)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (heads[i].span_id == span_id)
+            return true;
+    }
+    return false;
+}
+
+/* A span of a dropped trace. While its skeleton is there the span still enters graph and metrics; after that it is only
+ * counted. A span that must be kept (an error, debug) and is news opens a window with a decision of its own: it changes what
+ * is known of the trace, or the filter took it for another's. NULL: the span needs no trace. */
+static struct sm_trace *trace_for_dropped(struct sm_shard *s, uint64_t hash, struct sm_trace_id id, const struct sm_span *span,
+                                          const struct sm_batch *b, bool *no_memory)
+{
+    static const struct sm_decision dropped = {.threshold = SM_THRESHOLD_NEVER, .rule = SM_RULE_DEFAULT};
+    uint32_t count = 0;
+    const struct sm_span *skeleton = sm_skeletons_find(s->skeletons, id, b->arrived_ns, &count);
+    struct sm_trace *t;
+    if ((span->flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY)) && !has_span(skeleton, count, span->span_id)) {
+        t = trace_open(s, hash, id, b);
+    } else if (skeleton) {
+        t = trace_open_late(s, hash, id, b, SM_VERDICT_DROPPED, &dropped);
+    } else {
+        sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_DROPPED, 1);
+        sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_UNLINKED, 1);
+        sm_stats_add(s->config.stats, SM_STAT_SPANS_SAMPLED_OUT, 1);
+        return NULL;
+    }
+    *no_memory = t == NULL;
+    return t;
+}
+
 /* The trace of a span whose id is not open. NULL: the span needs none (it is late and was dropped) or there is no memory. */
 static SM_COLD struct sm_trace *trace_for_new_id(struct sm_shard *s, uint64_t hash, struct sm_trace_id id,
                                                  const struct sm_span *span, const struct sm_batch *b)
 {
     struct sm_decision decision;
     struct sm_trace *t;
+    bool no_memory = false;
     switch (sm_decided_find(s->decided, id, &decision)) {
     case SM_DECIDED_KEPT:
-        t = trace_open_late(s, hash, id, b, &decision);
+        t = trace_open_late(s, hash, id, b, SM_VERDICT_KEPT, &decision);
+        no_memory = t == NULL;
         break;
     case SM_DECIDED_DROPPED:
-        /* What must be kept, an error or a debug span, may find a fellow of a dropped trace or a false positive here: it
-         * opens a window and gets a decision of its own. */
-        if (!(span->flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY))) {
-            sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_DROPPED, 1);
-            sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_UNLINKED, 1);
-            sm_stats_add(s->config.stats, SM_STAT_SPANS_SAMPLED_OUT, 1);
-            return NULL;
-        }
-        t = trace_open(s, hash, id, b);
+        t = trace_for_dropped(s, hash, id, span, b, &no_memory);
         break;
     default:
         t = trace_open(s, hash, id, b);
+        no_memory = t == NULL;
         break;
     }
-    if (!t)
+    if (no_memory)
         sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_NOMEM, 1);
     return t;
 }
@@ -457,9 +493,26 @@ static void take_out_duplicates(struct sm_shard *s, struct sm_trace *t, const st
     t->bytes -= v->duplicate_bytes;
 }
 
+/* The spans that went before, out of the ring, which may move on while they are used. Returns how many. */
+static uint32_t copy_context(struct sm_shard *s, const struct sm_trace *t)
+{
+    uint32_t count = 0;
+    const struct sm_span *skeleton = sm_skeletons_find(s->skeletons, t->id, t->opened_ns, &count);
+    if (!skeleton)
+        return 0;
+    if (count > s->context_capacity) {
+        free(s->context);
+        s->context = sm_xmalloc(count * sizeof *s->context);
+        s->context_capacity = count;
+    }
+    memcpy(s->context, skeleton, count * sizeof *s->context);
+    return count;
+}
+
 static const struct sm_view *lay_out(struct sm_shard *s, struct sm_trace *t)
 {
-    const struct sm_view *v = sm_view_build(s->scratch, t);
+    uint32_t context_count = t->late ? copy_context(s, t) : 0;
+    const struct sm_view *v = sm_view_build_late(s->scratch, t, s->context, context_count);
     if (SM_UNLIKELY(v->duplicates))
         take_out_duplicates(s, t, v);
     return v;
@@ -480,11 +533,21 @@ static void remember(struct sm_shard *s, const struct sm_trace *t)
 /* The verdict is final: analyse, then hand on or free. The view is of this trace. */
 static void finish(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v)
 {
+    if (t->late && !v->context)
+        sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_UNLINKED, t->span_count);
     for (unsigned i = 0; i < s->config.analyzer_count; i++)
         s->config.analyzers[i].ops->observe(s->analyzer_states[i], v, s->scratch);
     remember(s, t);
+    sm_skeletons_add(s->skeletons, v, t->deadline_ns);
     s->spans_open -= t->span_count;
     s->bytes_open -= t->bytes;
+    if (t->late)
+        sm_stats_add(s->config.stats, t->verdict == SM_VERDICT_KEPT ? SM_STAT_SPANS_LATE_KEPT : SM_STAT_SPANS_LATE_DROPPED,
+                     t->span_count);
+    if (t->span_count == 0) { /* nothing but duplicates */
+        trace_free(s, t);
+        return;
+    }
     if (t->verdict == SM_VERDICT_DROPPED) {
         sm_stats_add(s->config.stats, SM_STAT_SPANS_SAMPLED_OUT, t->span_count);
         sm_stats_add(s->config.stats, SM_STAT_TRACES_SAMPLED_OUT, !t->late);
@@ -493,8 +556,6 @@ static void finish(struct sm_shard *s, struct sm_trace *t, const struct sm_view 
     }
     sm_stats_add(s->config.stats, SM_STAT_SPANS_KEPT, t->span_count);
     sm_stats_add(s->config.stats, SM_STAT_TRACES_KEPT, !t->late);
-    if (t->late)
-        sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_KEPT, t->span_count);
     if (!sm_fanout_offer(s->config.fanout, s->config.index, t))
         trace_free(s, t);
 }
@@ -546,7 +607,6 @@ static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger
     count_closed(s, trigger);
     const struct sm_view *v = lay_out(s, t);
     if (t->late) {
-        t->verdict = SM_VERDICT_KEPT;
         finish(s, t, v);
     } else {
         propose(s, t, v, 0);

@@ -23,6 +23,7 @@ struct sm_view_scratch {
     struct sm_view view;
     uint32_t *marks; /* for cycle detection */
     uint32_t capacity;
+    uint32_t span_count; /* that the table was laid out for */
     struct slot *slots;
     uint32_t mask;
     uint32_t stamp;
@@ -105,11 +106,20 @@ static uint32_t service_of(const struct sm_view_span *s)
     return s->resource ? s->resource->service_id : SM_NAME_EMPTY;
 }
 
+/* Ids, times, name, size, kind, status and flags; scope ids may have changed hands since. */
+static bool same_head(const struct sm_span *a, const struct sm_span *b)
+{
+    return a->parent_id == b->parent_id && a->start_ns == b->start_ns && a->duration_ns == b->duration_ns &&
+           a->name_id == b->name_id && a->flags == b->flags && a->kind_status == b->kind_status;
+}
+
 /* Same key (side, compatible service) and same content. */
 static bool same_record(const struct sm_view_span *a, const struct sm_view_span *b)
 {
     if (a->span->size != b->span->size || server_side(a->span) != server_side(b->span))
         return false;
+    if (!a->bytes) /* context: the head has to do */
+        return same_head(a->span, b->span);
     uint32_t sa = service_of(a), sb = service_of(b);
     if (sa != sb && sa != SM_NAME_EMPTY && sb != SM_NAME_EMPTY)
         return false;
@@ -232,9 +242,11 @@ static uint32_t pick_root(const struct sm_view *v)
     return orphan;
 }
 
-const struct sm_view *sm_view_build(struct sm_view_scratch *s, struct sm_trace *trace)
+const struct sm_view *sm_view_build_late(struct sm_view_scratch *s, struct sm_trace *trace, const struct sm_span *context,
+                                         uint32_t context_count)
 {
-    reserve(s, trace->span_count);
+    s->span_count = trace->span_count + context_count;
+    reserve(s, s->span_count);
     struct sm_view *v = &s->view;
     v->trace = trace;
     v->count = 0;
@@ -243,7 +255,10 @@ const struct sm_view *sm_view_build(struct sm_view_scratch *s, struct sm_trace *
     v->duration_ns = trace->end_ns > trace->start_ns ? trace->end_ns - trace->start_ns : 0;
     v->error = trace->span_flags & SM_SPAN_ERROR;
     s->resource = NULL;
-    uint32_t mask = mask_for(s, trace->span_count);
+    uint32_t mask = mask_for(s, s->span_count);
+    for (uint32_t i = 0; i < context_count; i++)
+        add_span(s, &context[i], NULL, mask);
+    v->context = v->count;
     struct sm_trace_iter it = sm_trace_iter(trace);
     const struct sm_span *span;
     const uint8_t *bytes;
@@ -256,15 +271,20 @@ const struct sm_view *sm_view_build(struct sm_view_scratch *s, struct sm_trace *
     return v;
 }
 
+const struct sm_view *sm_view_build(struct sm_view_scratch *s, struct sm_trace *trace)
+{
+    return sm_view_build_late(s, trace, NULL, 0);
+}
+
 uint32_t sm_view_find(const struct sm_view_scratch *s, uint64_t span_id)
 {
-    const struct slot *slot = find_slot(s, span_id, mask_for(s, s->view.trace->span_count));
+    const struct slot *slot = find_slot(s, span_id, mask_for(s, s->span_count));
     return slot->stamp == s->stamp ? slot->first : SM_VIEW_NONE;
 }
 
 struct sm_str sm_view_name(const struct sm_view_scratch *s, const struct sm_view_span *e)
 {
-    if (SM_UNLIKELY(e->span->name_id == SM_NAME_OVERFLOW))
+    if (SM_UNLIKELY(e->span->name_id == SM_NAME_OVERFLOW) && e->bytes)
         return sm_span_name_bytes(e->bytes, e->span->size);
     return sm_names_get(s->names, e->span->name_id);
 }

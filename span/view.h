@@ -23,8 +23,10 @@ struct sm_view_span {
 
 struct sm_view {
     const struct sm_trace *trace;
-    struct sm_view_span *spans; /* in arrival order, without duplicates */
+    struct sm_view_span *spans; /* context first, then in arrival order, without duplicates */
     uint32_t count;
+    uint32_t context; /* how many of them, at the front, were analysed before: late spans are linked to them. Theirs are
+                         heads only (bytes is NULL, no side records); 0 but for late spans */
     uint32_t cycles;     /* parent links that were cut because they led back to the span itself */
     uint32_t duplicates; /* spans with the same key and content as an earlier one that this build found and marked */
     uint32_t duplicate_bytes;
@@ -41,6 +43,12 @@ void sm_view_scratch_free(struct sm_view_scratch *s);
 /* Builds the view of a settled trace; valid until the next build with the same scratch. Duplicates are marked in the trace
  * (SM_SPAN_DUPLICATE), so that nobody who walks it later sees them; the caller corrects its counts. */
 const struct sm_view *sm_view_build(struct sm_view_scratch *scratch, struct sm_trace *trace);
+
+/* The same for spans that came after their trace was decided: `context` holds the heads of `context_count` spans that went
+ * before (borrowed as long as the view; they name resources, so their scopes must still be alive). Late spans whose head
+ * equals one of them are duplicates. */
+const struct sm_view *sm_view_build_late(struct sm_view_scratch *scratch, struct sm_trace *trace,
+                                         const struct sm_span *context, uint32_t context_count);
 
 /* First span with this id, SM_VIEW_NONE; follow next_same_id for more. */
 uint32_t sm_view_find(const struct sm_view_scratch *scratch, uint64_t span_id);

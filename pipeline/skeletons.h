@@ -1,0 +1,27 @@
+/* What sealed traces leave behind for a while: the heads of their spans, so that late spans can be told from duplicates and
+ * linked to their parents.
+ *
+ * A ring of bytes: the oldest skeleton makes room for the newest, so memory is fixed and grace is what fits, at most grace_ns.
+ * One per shard, used by its thread only. */
+#ifndef SM_SKELETONS_H
+#define SM_SKELETONS_H
+
+#include "base/base.h"
+#include "span/view.h"
+
+struct sm_skeletons;
+
+/* bytes_max 0: none are kept. */
+struct sm_skeletons *sm_skeletons_new(size_t bytes_max, int64_t grace_ns);
+void sm_skeletons_free(struct sm_skeletons *s);
+
+/* Remembers the spans of a view (its context included, so that a skeleton grows with each late part). Traces that would take
+ * more than a quarter of the ring leave none. */
+void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_t now_ns);
+
+/* The heads of a trace that was sealed less than grace_ns ago, without side records; NULL when there are none. Valid until the
+ * next add. Ids compare by their low halves, as in pipeline/decided.h. */
+const struct sm_span *sm_skeletons_find(const struct sm_skeletons *s, struct sm_trace_id id, int64_t now_ns,
+                                        uint32_t *count);
+
+#endif
