@@ -109,7 +109,7 @@ static bool route(struct sm_worker *w, struct sm_flight *f)
     uint32_t n = f->batch.count;
     for (unsigned i = 0; i < shards; i++)
         f->routes[i] = (struct sm_route){f, p->shards[i], NULL, 0};
-    if (shards == 1) {
+    if (shards == 1 || n == 0) {
         f->routes[0].count = n;
         return true;
     }
