@@ -52,6 +52,27 @@ def get(url, **headers):
         return reply.read().decode()
 
 
+def otlp_request(spans, service="svc"):
+    """An ExportTraceServiceRequest as bytes. Spans are dictionaries: trace, id, parent, name, start, duration, error."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    request = ExportTraceServiceRequest()
+    resource_spans = request.resource_spans.add()
+    attribute = resource_spans.resource.attributes.add(key="service.name")
+    attribute.value.string_value = service
+    scope_spans = resource_spans.scope_spans.add()
+    for span in spans:
+        start = span.get("start", 1_700_000_000_000_000_000)
+        made = scope_spans.spans.add(
+            trace_id=span["trace"].to_bytes(16, "big"), span_id=span["id"].to_bytes(8, "big"), name=span["name"], kind=2,
+            parent_span_id=span["parent"].to_bytes(8, "big") if span.get("parent") else b"",
+            start_time_unix_nano=start, end_time_unix_nano=start + span.get("duration", 1_000_000),
+        )
+        if span.get("error"):
+            made.status.code = 2
+    return request.SerializeToString()
+
+
 class Daemon:
     """A running `spanmill run`. Its log lines are dictionaries in .log, its listeners URLs by protocol in .urls."""
 

@@ -5,25 +5,14 @@ import urllib.error
 import urllib.request
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from conftest import QUICK, get, poll
+from conftest import QUICK, get, otlp_request, poll
 
 
 def otlp(*spans):
-    """An OTLP request; each span (trace, id, parent, name) is of service `svc`, one millisecond long."""
-    request = ExportTraceServiceRequest()
-    resource_spans = request.resource_spans.add()
-    attribute = resource_spans.resource.attributes.add(key="service.name")
-    attribute.value.string_value = "svc"
-    scope_spans = resource_spans.scope_spans.add()
-    for trace, own, parent, name in spans:
-        scope_spans.spans.add(
-            trace_id=trace.to_bytes(16, "big"), span_id=own.to_bytes(8, "big"), name=name, kind=2,
-            parent_span_id=parent.to_bytes(8, "big") if parent else b"",
-            start_time_unix_nano=1700000000000000000, end_time_unix_nano=1700000000001000000,
-        )
-    return request.SerializeToString()
+    """An OTLP request; each span is (trace, id, parent, name)."""
+    return otlp_request([dict(zip(("trace", "id", "parent", "name"), span)) for span in spans])
 
 
 def post(url, body, content_type="application/x-protobuf"):

@@ -1,0 +1,90 @@
+"""spanmill replay: the same recording gives the same answer, however it is packed and split."""
+import gzip
+import re
+import struct
+
+import pytest
+
+from conftest import otlp_request
+
+SECOND = 1_000_000_000
+START = 1_700_000_000 * SECOND
+
+
+def recording(path, requests, pack=lambda data: data):
+    path.write_bytes(pack(b"".join(struct.pack(">I", len(r)) + r for r in requests)))
+    return path
+
+
+def many(traces=200):
+    """Traces of 1 to 7 spans, two in ten with an error, spread over requests as they would arrive."""
+    requests = []
+    for t in range(1, traces + 1):
+        spans = [
+            {"trace": t * 0x9E3779B97F4A7C15 % 2**64 + 1, "id": t * 100 + i, "parent": t * 100 if i else 0, "name": f"op{i}",
+             "start": START + t * SECOND // 10, "error": t % 5 == 0 and i == 0}
+            for i in range(t % 7 + 1)
+        ]
+        requests.append(otlp_request(spans[: len(spans) // 2 + 1]))
+        requests.append(otlp_request(spans[len(spans) // 2 + 1 :]))
+    return requests
+
+
+RULES = """rules:
+  - {name: errors, when: '{ status = error }', keep: true}
+  - {name: limited, when: '{ name = "op6" }', rate: {spans_per_second: 20}}
+  - {name: rest, ratio: 25%}
+"""
+
+
+@pytest.fixture
+def rules(tmp_path):
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES)
+    return file
+
+
+def figure(text, pattern):
+    return int(re.search(pattern, text).group(1))
+
+
+def test_same_output_for_any_number_of_shards(spanmill, tmp_path, rules):
+    file = recording(tmp_path / "spans.otlp", many())
+    outputs = [spanmill("replay", "-q", "-c", rules, "-j", shards, file) for shards in (1, 1, 2, 4)]
+    assert all(done.returncode == 0 for done in outputs), outputs[0].stderr
+    assert len({done.stdout for done in outputs}) == 1
+    text = outputs[0].stdout
+    total = sum(t % 7 + 1 for t in range(1, 201))
+    kept, out = figure(text, r"(\d+) kept, \d+ sampled out, "), figure(text, r"(\d+) sampled out, ")
+    assert figure(text, r"spans: (\d+) received") == total == kept + out
+    assert re.search(r"errors +matched +40 +keep +40", text)
+
+
+def test_compressed_recordings_are_recognised(spanmill, tmp_path, rules):
+    requests = many(50)
+    plain = spanmill("replay", "-q", "-c", rules, recording(tmp_path / "a", requests))
+    packed = spanmill("replay", "-q", "-c", rules, recording(tmp_path / "b", requests, gzip.compress))
+    assert plain.returncode == packed.returncode == 0
+    assert plain.stdout == packed.stdout
+
+
+def test_zipkin_documents(spanmill, tmp_path):
+    file = tmp_path / "zipkin.json"
+    file.write_text('[{"traceId":"000000000000000a","id":"000000000000000b","name":"get","timestamp":1700000000000000,'
+                    '"duration":1000,"localEndpoint":{"serviceName":"shop"}}]')
+    done = spanmill("replay", "-q", file)
+    assert done.returncode == 0
+    assert "spans: 1 received, 1 kept" in done.stdout
+
+
+@pytest.mark.parametrize("wrong", [["replay"], ["replay", "-j", "0", "x"], ["replay", "-j", "many", "x"]])
+def test_wrong_usage(spanmill, wrong):
+    assert spanmill(*wrong).returncode == 2
+
+
+def test_missing_and_torn_files(spanmill, tmp_path):
+    done = spanmill("replay", "-q", tmp_path / "none")
+    assert done.returncode == 1 and "none" in done.stderr
+    torn = recording(tmp_path / "torn", many(10), lambda data: data[:-5])
+    done = spanmill("replay", "-q", torn)
+    assert figure(done.stdout, r"spans: (\d+) received") > 0
