@@ -35,7 +35,7 @@ void sm_block_writer_free(struct sm_block_writer *w)
 }
 
 struct sm_str sm_block_writer_pack(struct sm_block_writer *w, struct sm_str records, uint32_t traces, uint64_t first_seq,
-                                   uint64_t salt)
+                                   uint64_t salt, struct sm_dictionary *dictionary)
 {
     if (w->out.capacity > keep_bytes_max)
         sm_buf_fini(&w->out);
@@ -43,14 +43,17 @@ struct sm_str sm_block_writer_pack(struct sm_block_writer *w, struct sm_str reco
     size_t bound = ZSTD_compressBound(records.len);
     sm_buf_reserve(&w->out, SM_FORMAT_BLOCK_HEADER_SIZE + bound);
     uint8_t *payload = w->out.data + SM_FORMAT_BLOCK_HEADER_SIZE;
-    size_t size = ZSTD_compressCCtx(w->zstd, payload, bound, records.ptr, records.len, LEVEL);
+    ZSTD_CDict *encoder = dictionary ? sm_dictionary_for_writing(dictionary, LEVEL) : NULL;
+    size_t size = encoder ? ZSTD_compress_usingCDict(w->zstd, payload, bound, records.ptr, records.len, encoder)
+                          : ZSTD_compressCCtx(w->zstd, payload, bound, records.ptr, records.len, LEVEL);
     SM_ASSERT(!ZSTD_isError(size));
     struct sm_format_block header = {.size = (uint32_t)size,
                                      .raw_size = (uint32_t)records.len,
                                      .crc = sm_crc32c(0, payload, size),
                                      .traces = traces,
-                                     .first_seq = first_seq};
-    sm_format_block_pack(&header, salt, w->out.data);
+                                     .first_seq = first_seq,
+                                     .dictionary = encoder ? dictionary->id : 0};
+    sm_format_block_pack(&header, SM_FORMAT_BLOCK_MAGIC, salt, w->out.data);
     w->out.size = SM_FORMAT_BLOCK_HEADER_SIZE + size;
     return sm_buf_str(&w->out);
 }
@@ -90,9 +93,17 @@ void sm_block_reader_free(struct sm_block_reader *r)
     free(r);
 }
 
-bool sm_block_unpack(struct sm_block_reader *r, const uint8_t *compressed, uint32_t size, uint8_t *raw, uint32_t raw_size)
+bool sm_block_unpack(struct sm_block_reader *r, const struct sm_format_block *header, const uint8_t *payload,
+                     const struct sm_dictionary *dictionary, uint8_t *raw)
 {
-    return ZSTD_decompressDCtx(r->zstd, raw, raw_size, compressed, size) == raw_size;
+    size_t size;
+    if (!header->dictionary)
+        size = ZSTD_decompressDCtx(r->zstd, raw, header->raw_size, payload, header->size);
+    else if (dictionary && dictionary->id == header->dictionary)
+        size = ZSTD_decompress_usingDDict(r->zstd, raw, header->raw_size, payload, header->size, dictionary->decoder);
+    else
+        return false;
+    return size == header->raw_size;
 }
 
 static struct slot *oldest_slot(struct sm_block_reader *r)
@@ -143,7 +154,7 @@ static enum sm_rc read_all(int fd, uint8_t *p, size_t size, uint64_t offset)
 }
 
 /* Reads the block's bytes into r->compressed and checks them. */
-static enum sm_rc fetch(struct sm_block_reader *r, int fd, uint64_t salt, const struct sm_format_zone *zone,
+static enum sm_rc fetch(struct sm_block_reader *r, const struct sm_block_file *file, const struct sm_format_zone *zone,
                         struct sm_format_block *header)
 {
     if (zone->size < SM_FORMAT_BLOCK_HEADER_SIZE || zone->size > 2 * SM_FORMAT_BLOCK_RAW_MAX)
@@ -152,32 +163,33 @@ static enum sm_rc fetch(struct sm_block_reader *r, int fd, uint64_t salt, const 
         sm_buf_fini(&r->compressed);
     sm_buf_clear(&r->compressed);
     sm_buf_reserve(&r->compressed, zone->size);
-    enum sm_rc rc = read_all(fd, r->compressed.data, zone->size, zone->offset);
+    enum sm_rc rc = read_all(file->fd, r->compressed.data, zone->size, zone->offset);
     if (rc != SM_OK)
         return rc;
     const uint8_t *payload = r->compressed.data + SM_FORMAT_BLOCK_HEADER_SIZE;
-    if (!sm_format_block_unpack(r->compressed.data, salt, header) ||
+    if (!sm_format_block_unpack(r->compressed.data, SM_FORMAT_BLOCK_MAGIC, file->salt, header) ||
         header->size != zone->size - SM_FORMAT_BLOCK_HEADER_SIZE || header->traces != zone->traces ||
         sm_crc32c(0, payload, header->size) != header->crc)
         return SM_E_INVALID;
     return SM_OK;
 }
 
-enum sm_rc sm_block_read(struct sm_block_reader *r, int fd, uint64_t segment_id, uint64_t salt, uint32_t block,
+enum sm_rc sm_block_read(struct sm_block_reader *r, const struct sm_block_file *file, uint32_t block,
                          const struct sm_format_zone *zone, struct sm_str *records, bool *fresh)
 {
-    struct slot *s = find_slot(r, segment_id, block);
+    struct slot *s = find_slot(r, file->segment_id, block);
     *fresh = !s;
     if (!s) {
         struct sm_format_block header;
-        enum sm_rc rc = fetch(r, fd, salt, zone, &header);
+        enum sm_rc rc = fetch(r, file, zone, &header);
         if (rc != SM_OK)
             return rc;
         s = oldest_slot(r);
         size_slot(s, header.raw_size);
-        if (!sm_block_unpack(r, r->compressed.data + SM_FORMAT_BLOCK_HEADER_SIZE, header.size, s->records, header.raw_size))
+        const uint8_t *payload = r->compressed.data + SM_FORMAT_BLOCK_HEADER_SIZE;
+        if (!sm_block_unpack(r, &header, payload, file->dictionary, s->records))
             return SM_E_INVALID;
-        s->segment_id = segment_id;
+        s->segment_id = file->segment_id;
         s->block = block;
         s->size = header.raw_size;
     }

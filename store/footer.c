@@ -130,6 +130,13 @@ static void build_terms(struct builder *b)
     free(terms);
 }
 
+static void build_dictionary(struct builder *b, const struct sm_dictionary *dictionary)
+{
+    begin(b, SM_SECTION_DICTIONARY);
+    sm_buf_put(b->out, dictionary->chunk.data, dictionary->chunk.size);
+    finish(b, SM_SECTION_DICTIONARY);
+}
+
 static void build_end(struct builder *b, uint64_t salt)
 {
     struct sm_format_trailer trailer = {.directory_offset = b->offset + (b->out->size - b->base),
@@ -142,7 +149,8 @@ static void build_end(struct builder *b, uint64_t salt)
     sm_format_footer_pack(b->out->size - b->base, salt, b->out->data + b->base);
 }
 
-void sm_footer_build(struct sm_index *index, uint64_t salt, uint64_t offset, struct sm_buf *out)
+void sm_footer_build(struct sm_index *index, const struct sm_dictionary *dictionary, uint64_t salt, uint64_t offset,
+                     struct sm_buf *out)
 {
     struct builder b = {.index = index, .out = out, .base = out->size, .offset = offset};
     sm_index_summary(index, &b.directory.summary);
@@ -152,6 +160,8 @@ void sm_footer_build(struct sm_index *index, uint64_t salt, uint64_t offset, str
     build_rows(&b);
     build_strings(&b);
     build_terms(&b);
+    if (dictionary)
+        build_dictionary(&b, dictionary);
     build_end(&b, salt);
 }
 
@@ -258,6 +268,19 @@ bool sm_footer_verify(struct sm_footer *f)
             return false;
     }
     return true;
+}
+
+enum sm_rc sm_footer_dictionary(struct sm_footer *f, uint64_t salt, struct sm_dictionary **dictionary)
+{
+    size_t size;
+    *dictionary = NULL;
+    const uint8_t *chunk = section(f, SM_SECTION_DICTIONARY, &size);
+    if (!chunk)
+        return SM_E_INVALID;
+    if (!size)
+        return SM_OK;
+    *dictionary = sm_dictionary_parse(chunk, size, salt);
+    return *dictionary ? SM_OK : SM_E_INVALID;
 }
 
 enum sm_rc sm_footer_row(struct sm_footer *f, uint32_t i, struct sm_format_row *row)

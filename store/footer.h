@@ -8,14 +8,16 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "store/dictionary.h"
 #include "store/format.h"
 #include "store/index.h"
 
 #include <roaring/roaring.h>
 #include <stdatomic.h>
 
-/* Appends the footer that `index` gives, to be written at `offset` of the file. The index's writer is at rest. */
-void sm_footer_build(struct sm_index *index, uint64_t salt, uint64_t offset, struct sm_buf *out);
+/* Appends the footer that `index` (and `dictionary`, which may be NULL) gives, to be written at `offset` of the file. The index's writer is at rest. */
+void sm_footer_build(struct sm_index *index, const struct sm_dictionary *dictionary, uint64_t salt, uint64_t offset,
+                     struct sm_buf *out);
 
 struct sm_footer {
     struct sm_format_directory directory;
@@ -42,6 +44,9 @@ static inline uint32_t sm_footer_zones(const struct sm_footer *f)
 {
     return (uint32_t)f->directory.summary.blocks;
 }
+
+/* *dictionary is NULL when the segment has none. */
+enum sm_rc sm_footer_dictionary(struct sm_footer *footer, uint64_t salt, struct sm_dictionary **dictionary) SM_MUST_USE;
 
 /* `i` is below the count. */
 enum sm_rc sm_footer_row(struct sm_footer *footer, uint32_t i, struct sm_format_row *row) SM_MUST_USE;

@@ -56,21 +56,23 @@ bool sm_format_file_unpack(const uint8_t *in, uint64_t id, uint64_t salt, uint32
            sm_load_le32(in + 28) == salted_crc(salt, in, 28);
 }
 
-void sm_format_block_pack(const struct sm_format_block *block, uint64_t salt, uint8_t out[SM_FORMAT_BLOCK_HEADER_SIZE])
+void sm_format_block_pack(const struct sm_format_block *block, uint32_t magic, uint64_t salt,
+                          uint8_t out[SM_FORMAT_BLOCK_HEADER_SIZE])
 {
-    sm_store_le32(out, SM_FORMAT_BLOCK_MAGIC);
+    sm_store_le32(out, magic);
     sm_store_le32(out + 8, block->size);
     sm_store_le32(out + 12, block->raw_size);
     sm_store_le32(out + 16, block->crc);
     sm_store_le32(out + 20, block->traces);
     sm_store_le64(out + 24, block->first_seq);
-    sm_store_le64(out + 32, 0);
+    sm_store_le32(out + 32, block->dictionary);
+    sm_store_le32(out + 36, 0);
     sm_store_le32(out + 4, salted_crc(salt, out + 8, SM_FORMAT_BLOCK_HEADER_SIZE - 8));
 }
 
-bool sm_format_block_unpack(const uint8_t *in, uint64_t salt, struct sm_format_block *block)
+bool sm_format_block_unpack(const uint8_t *in, uint32_t magic, uint64_t salt, struct sm_format_block *block)
 {
-    if (sm_load_le32(in) != SM_FORMAT_BLOCK_MAGIC ||
+    if (sm_load_le32(in) != magic ||
         sm_load_le32(in + 4) != salted_crc(salt, in + 8, SM_FORMAT_BLOCK_HEADER_SIZE - 8))
         return false;
     block->size = sm_load_le32(in + 8);
@@ -78,6 +80,7 @@ bool sm_format_block_unpack(const uint8_t *in, uint64_t salt, struct sm_format_b
     block->crc = sm_load_le32(in + 16);
     block->traces = sm_load_le32(in + 20);
     block->first_seq = sm_load_le64(in + 24);
+    block->dictionary = sm_load_le32(in + 32);
     return block->raw_size <= SM_FORMAT_BLOCK_RAW_MAX && block->size <= 2 * SM_FORMAT_BLOCK_RAW_MAX;
 }
 

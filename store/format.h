@@ -25,6 +25,7 @@
 #define SM_FORMAT_BLOCK_RAW_MAX (UINT32_C(32) << 20) /* larger claims are damage */
 #define SM_FORMAT_BLOCK_MAGIC   UINT32_C(0x4b4c424d) /* "MBLK" */
 #define SM_FORMAT_FOOTER_MAGIC  UINT32_C(0x544f464d) /* "MFOT" */
+#define SM_FORMAT_DICTIONARY_MAGIC UINT32_C(0x4349444d) /* "MDIC" */
 #define SM_FORMAT_TRAILER_MAGIC UINT32_C(0x444e454d) /* "MEND" */
 
 /* ---- file name and header ---- */
@@ -45,7 +46,7 @@ void sm_format_file_pack(const struct sm_format_file *file, uint8_t out[SM_FORMA
 /* id and salt must be those of the name. */
 bool sm_format_file_unpack(const uint8_t *in, uint64_t id, uint64_t salt, uint32_t *version);
 
-/* ---- blocks ---- */
+/* ---- blocks and dictionary chunks ---- */
 
 struct sm_format_block {
     uint32_t size;     /* compressed bytes that follow the header */
@@ -53,10 +54,13 @@ struct sm_format_block {
     uint32_t crc;      /* of the compressed bytes */
     uint32_t traces;   /* records */
     uint64_t first_seq; /* sequence number of the first record; the others follow */
+    uint32_t dictionary; /* id of the dictionary that it was compressed with, 0: none; a chunk's own id */
 };
 
-void sm_format_block_pack(const struct sm_format_block *block, uint64_t salt, uint8_t out[SM_FORMAT_BLOCK_HEADER_SIZE]);
-bool sm_format_block_unpack(const uint8_t *in, uint64_t salt, struct sm_format_block *block);
+/* `magic` is SM_FORMAT_BLOCK_MAGIC or SM_FORMAT_DICTIONARY_MAGIC. */
+void sm_format_block_pack(const struct sm_format_block *block, uint32_t magic, uint64_t salt,
+                          uint8_t out[SM_FORMAT_BLOCK_HEADER_SIZE]);
+bool sm_format_block_unpack(const uint8_t *in, uint32_t magic, uint64_t salt, struct sm_format_block *block);
 
 /* ---- footer ---- */
 
@@ -68,6 +72,7 @@ enum sm_format_section {
     SM_SECTION_STRINGS = 5,  /* dictionary */
     SM_SECTION_TERMS = 6,    /* what posting lists are about */
     SM_SECTION_POSTINGS = 7, /* roaring bitmaps of ordinals */
+    SM_SECTION_DICTIONARY = 8, /* the dictionary's chunk once more */
     SM_SECTION_COUNT
 };
 

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #define SM_STORE_READERS_IDLE 4
+#define SM_STORE_SAMPLES      7
 
 struct sm_store {
     char *dir;
@@ -32,6 +33,8 @@ struct sm_store {
     struct sm_record_scratch scratch;
     struct sm_buf block;        /* records of the current block */
     uint64_t block_spans, block_first;
+    uint8_t *samples;           /* pieces of the last blocks, for the next dictionary */
+    uint32_t sample_next, sample_count;
     uint64_t appended;          /* sequence number of the newest record */
     bool dir_dirty;             /* a file was created since the directory was synced */
     bool sync_failed;           /* what lies behind synced_size may be lost to the kernel: write it again */

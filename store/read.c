@@ -344,6 +344,7 @@ static uint64_t check_segment(struct check *c, struct sm_segment *segment)
     struct sm_scan scan = {.fd = segment->fd, .file_size = size, .salt = segment->salt, .damage = report_range, .ctx = c};
     c->segment = segment;
     sm_scan_run(&scan);
+    sm_dictionary_free(scan.dictionary);
     uint64_t damage = scan.damaged_ranges;
     if (scan.end < size) {
         report_range(c, scan.end, size - scan.end);

@@ -20,6 +20,7 @@ struct walk {
     struct sm_record_spans decoded;
     struct sm_store_span *spans;
     uint32_t spans_capacity;
+    bool sought_dictionary; /* all over the file */
 };
 
 /* Reads `size` bytes; pages that cannot be read become zeros. */
@@ -95,7 +96,7 @@ static bool take_payload(struct walk *w, const struct sm_format_block *block, co
         return false;
     sm_buf_clear(&w->raw);
     sm_buf_reserve(&w->raw, block->raw_size);
-    if (!sm_block_unpack(w->unpacker, payload, block->size, w->raw.data, block->raw_size))
+    if (!sm_block_unpack(w->unpacker, block, payload, w->scan->dictionary, w->raw.data))
         return false;
     w->raw.size = block->raw_size;
     bool good = stage_records(w, block->traces);
@@ -104,13 +105,50 @@ static bool take_payload(struct walk *w, const struct sm_format_block *block, co
     return good;
 }
 
+/* The size of the dictionary chunk at `at`, which becomes the file's dictionary if there was none; 0 when there is none. */
+static uint64_t take_dictionary(struct walk *w, uint64_t at)
+{
+    struct sm_format_block header;
+    const uint8_t *head = look(w, at, SM_FORMAT_BLOCK_HEADER_SIZE);
+    if (!head || !sm_format_block_unpack(head, SM_FORMAT_DICTIONARY_MAGIC, w->scan->salt, &header))
+        return 0;
+    size_t size = SM_FORMAT_BLOCK_HEADER_SIZE + (size_t)header.size;
+    const uint8_t *chunk = look(w, at, size);
+    struct sm_dictionary *d = chunk ? sm_dictionary_parse(chunk, size, w->scan->salt) : NULL;
+    if (!d)
+        return 0;
+    if (w->scan->dictionary)
+        sm_dictionary_free(d);
+    else
+        w->scan->dictionary = d;
+    return size;
+}
+
+/* The copies in front of the blocks are damaged: another one lies in the footer. */
+static void seek_dictionary(struct walk *w)
+{
+    if (w->sought_dictionary)
+        return;
+    w->sought_dictionary = true;
+    for (uint64_t at = SM_FORMAT_FILE_HEADER_SIZE; at < w->scan->file_size && !w->scan->dictionary; at++) {
+        const uint8_t *p = look(w, at, 1);
+        size_t left = (size_t)(w->from + w->size - at);
+        const uint8_t *m = memchr(p, 'M', left);
+        at += m ? (uint64_t)(m - p) : left - 1;
+        if (m)
+            take_dictionary(w, at);
+    }
+}
+
 /* Takes the block at `at`; its size, or 0 when there is no whole one. */
 static uint64_t take_block(struct walk *w, uint64_t at)
 {
     struct sm_format_block block;
     const uint8_t *head = look(w, at, SM_FORMAT_BLOCK_HEADER_SIZE);
-    if (!head || !sm_format_block_unpack(head, w->scan->salt, &block))
+    if (!head || !sm_format_block_unpack(head, SM_FORMAT_BLOCK_MAGIC, w->scan->salt, &block))
         return 0;
+    if (block.dictionary && !w->scan->dictionary)
+        seek_dictionary(w);
     const uint8_t *payload = look(w, at + SM_FORMAT_BLOCK_HEADER_SIZE, block.size);
     if (!payload || !take_payload(w, &block, payload))
         return 0;
@@ -134,7 +172,9 @@ static bool header_at(struct walk *w, uint64_t at)
 {
     struct sm_format_block block;
     const uint8_t *head = look(w, at, SM_FORMAT_BLOCK_HEADER_SIZE);
-    return (head && sm_format_block_unpack(head, w->scan->salt, &block)) || skip_footer(w, at);
+    return (head && (sm_format_block_unpack(head, SM_FORMAT_BLOCK_MAGIC, w->scan->salt, &block) ||
+                     sm_format_block_unpack(head, SM_FORMAT_DICTIONARY_MAGIC, w->scan->salt, &block))) ||
+           skip_footer(w, at);
 }
 
 /* The next place at or behind `at` where a header is valid; the file's end when there is none. Magics begin with an M. */
@@ -171,6 +211,8 @@ static void walk_file(struct walk *w)
     scan->end = SM_MIN(at, scan->file_size);
     while (at < scan->file_size) {
         uint64_t size = take_block(w, at);
+        if (!size)
+            size = take_dictionary(w, at);
         if (!size) {
             size = skip_footer(w, at);
             scan->footers += size > 0;
@@ -189,6 +231,7 @@ static void walk_file(struct walk *w)
 void sm_scan_run(struct sm_scan *scan)
 {
     struct walk w = {.scan = scan, .unpacker = sm_block_reader_new()};
+    scan->dictionary = NULL;
     scan->blocks = scan->footers = scan->damaged_ranges = scan->damaged_bytes = 0;
     walk_file(&w);
     sm_block_reader_free(w.unpacker);

@@ -36,6 +36,7 @@ void sm_segment_put(struct sm_segment *s)
         return;
     sm_footer_close(&s->footer);
     sm_index_free(atomic_load(&s->index));
+    sm_dictionary_free(atomic_load(&s->dictionary));
     if (s->fd >= 0)
         close(s->fd);
     free(s->bad_blocks);
@@ -62,6 +63,7 @@ enum sm_rc sm_segment_create(int dir_fd, uint64_t id, uint64_t salt, struct sm_s
         return rc;
     }
     atomic_store(&s->index, sm_index_new());
+    atomic_store(&s->dictionary_loaded, true);
     *segment = s;
     return SM_OK;
 }
@@ -105,6 +107,11 @@ static struct sm_index *scan(struct sm_segment *s, uint64_t file_size, uint64_t 
     sm_env_count(&s->env->counters.names_overflowed, sm_index_overflowed(index));
     *end = run.end;
     *footers = run.footers;
+    if (atomic_load(&s->dictionary))
+        sm_dictionary_free(run.dictionary);
+    else
+        atomic_store(&s->dictionary, run.dictionary);
+    atomic_store_explicit(&s->dictionary_loaded, true, memory_order_release);
     return index;
 }
 
@@ -199,6 +206,23 @@ enum sm_rc sm_segment_write(struct sm_segment *s, const void *bytes, size_t size
     return rc;
 }
 
+enum sm_rc sm_segment_set_dictionary(struct sm_segment *s, struct sm_str content, struct sm_err *err)
+{
+    struct sm_dictionary *d = sm_dictionary_new(content, s->salt);
+    if (!d)
+        return SM_OK; /* does without */
+    struct sm_buf twice = {0};
+    sm_buf_put_str(&twice, sm_buf_str(&d->chunk));
+    sm_buf_put_str(&twice, sm_buf_str(&d->chunk));
+    enum sm_rc rc = sm_segment_write(s, twice.data, twice.size, err);
+    sm_buf_fini(&twice);
+    if (rc == SM_OK)
+        atomic_store_explicit(&s->dictionary, d, memory_order_release);
+    else
+        sm_dictionary_free(d);
+    return rc;
+}
+
 enum sm_rc sm_segment_sync(struct sm_segment *s, struct sm_err *err)
 {
     const struct sm_store_io *io = &s->env->io;
@@ -228,7 +252,7 @@ enum sm_rc sm_segment_write_footer(struct sm_segment *s, struct sm_err *err)
 {
     struct sm_buf footer = {0};
     uint64_t before = atomic_load(&s->size);
-    sm_footer_build(atomic_load(&s->index), s->salt, before, &footer);
+    sm_footer_build(atomic_load(&s->index), atomic_load(&s->dictionary), s->salt, before, &footer);
     enum sm_rc rc = sm_segment_write(s, footer.data, footer.size, err);
     sm_buf_fini(&footer);
     if (rc == SM_OK)
@@ -262,10 +286,24 @@ void sm_segment_repair(struct sm_segment_view *view)
     *view = sm_segment_view(s);
 }
 
+static bool load_dictionary(struct sm_segment *s)
+{
+    struct sm_dictionary *d;
+    pthread_mutex_lock(&s->lock);
+    if (!atomic_load(&s->dictionary_loaded) && sm_footer_dictionary(&s->footer, s->salt, &d) == SM_OK) {
+        atomic_store_explicit(&s->dictionary, d, memory_order_release);
+        atomic_store_explicit(&s->dictionary_loaded, true, memory_order_release);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return atomic_load(&s->dictionary_loaded);
+}
+
 bool sm_segment_usable(const struct sm_segment_view *view)
 {
     struct sm_format_row row;
     struct sm_format_zone zone;
+    if (!atomic_load_explicit(&view->segment->dictionary_loaded, memory_order_acquire) && !load_dictionary(view->segment))
+        return false;
     return (!view->rows || sm_segment_row(view, 0, &row) == SM_OK) &&
            (!view->zones || sm_segment_zone(view, 0, &zone) == SM_OK);
 }
@@ -370,7 +408,11 @@ enum sm_rc sm_segment_block(const struct sm_segment_view *view, struct sm_block_
         return rc;
     if (is_bad(s, block))
         return SM_E_IO;
-    rc = sm_block_read(reader, s->fd, s->id, s->salt, block, &zone, records, fresh);
+    struct sm_block_file file = {.fd = s->fd,
+                                 .segment_id = s->id,
+                                 .salt = s->salt,
+                                 .dictionary = atomic_load_explicit(&s->dictionary, memory_order_acquire)};
+    rc = sm_block_read(reader, &file, block, &zone, records, fresh);
     if (rc == SM_E_INVALID)
         note_bad(s, block, zone.offset);
     return rc == SM_OK ? SM_OK : SM_E_IO;

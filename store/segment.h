@@ -28,6 +28,8 @@ struct sm_segment {
     bool footer_damaged; /* found at opening: it had one that is no good */
     struct sm_footer footer;
     _Atomic(struct sm_index *) index; /* NULL: the footer serves */
+    _Atomic(struct sm_dictionary *) dictionary; /* NULL: none, or not loaded from the footer yet */
+    _Atomic bool dictionary_loaded;
     _Atomic bool footer_wanted;       /* the writer should write one: none there, or it is damaged */
     _Atomic uint64_t size;            /* of the file, as far as it is known to be good */
     pthread_mutex_t lock;             /* rebuilding; bad blocks */
@@ -51,6 +53,8 @@ void sm_segment_put(struct sm_segment *s);
 
 /* Appends bytes at the segment's size (retrying short writes) and moves it. On failure the file is cut back. */
 enum sm_rc sm_segment_write(struct sm_segment *s, const void *bytes, size_t size, struct sm_err *err) SM_MUST_USE;
+/* Makes `content` the segment's dictionary, which it has not got yet, and writes it. */
+enum sm_rc sm_segment_set_dictionary(struct sm_segment *s, struct sm_str content, struct sm_err *err) SM_MUST_USE;
 enum sm_rc sm_segment_sync(struct sm_segment *s, struct sm_err *err) SM_MUST_USE;
 /* Writes [from, size) of the file once more from what reading gives: after a failed sync, when the kernel may have forgotten
  * that these pages are dirty. */
@@ -70,7 +74,7 @@ struct sm_segment_view {
 struct sm_segment_view sm_segment_view(struct sm_segment *s);
 void sm_segment_repair(struct sm_segment_view *view);
 
-/* False when rows or zones are damaged: repair first. */
+/* False when rows, zones or dictionary are damaged: repair first. To be called before records are read. */
 bool sm_segment_usable(const struct sm_segment_view *view);
 
 void sm_segment_summary(const struct sm_segment_view *view, struct sm_format_summary *summary);

@@ -53,6 +53,9 @@ static void fill_options(struct sm_store *store, const struct sm_store_options *
     if (!o->block_bytes)
         o->block_bytes = 64 * SM_KIB;
     o->block_bytes = SM_MAX(SM_MIN(o->block_bytes, (uint32_t)BLOCK_BYTES_MAX), (uint32_t)BLOCK_BYTES_MIN);
+    if (!o->dictionary_bytes)
+        o->dictionary_bytes = 112 * SM_KIB;
+    o->dictionary_bytes = SM_MIN(o->dictionary_bytes, SM_DICTIONARY_BYTES_MAX);
     if (!o->sync_linger_ns)
         o->sync_linger_ns = SM_SEC;
     if (!o->retention_age_ns)
@@ -299,6 +302,7 @@ static void store_free(struct sm_store *store)
     sm_block_writer_free(store->packer);
     sm_record_scratch_fini(&store->scratch);
     sm_buf_fini(&store->block);
+    free(store->samples);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     if (store->dir_fd >= 0)
@@ -406,12 +410,39 @@ static void forget_block(struct sm_store *store)
     store->appended = atomic_load(&store->written);
 }
 
+static uint32_t sample_size(const struct sm_store *store)
+{
+    return store->options.dictionary_bytes / SM_STORE_SAMPLES;
+}
+
+/* Keeps the beginning of a block for the next dictionary. */
+static void take_sample(struct sm_store *store)
+{
+    uint32_t size = sample_size(store);
+    if (store->block.size < size)
+        return;
+    if (!store->samples)
+        store->samples = sm_xmalloc((size_t)size * SM_STORE_SAMPLES);
+    memcpy(store->samples + (size_t)store->sample_next * size, store->block.data, size);
+    store->sample_next = (store->sample_next + 1) % SM_STORE_SAMPLES;
+    store->sample_count = SM_MIN(store->sample_count + 1, (uint32_t)SM_STORE_SAMPLES);
+}
+
+static enum sm_rc ensure_dictionary(struct sm_store *store, struct sm_err *err)
+{
+    struct sm_segment *segment = store->active;
+    if (atomic_load(&segment->dictionary) || store->sample_count < SM_STORE_SAMPLES)
+        return SM_OK;
+    return sm_segment_set_dictionary(segment, sm_str(store->samples, (size_t)sample_size(store) * SM_STORE_SAMPLES), err);
+}
+
 static void block_written(struct sm_store *store, uint64_t offset, uint32_t size, uint32_t traces)
 {
     sm_index_commit(atomic_load(&store->active->index), offset, size, (uint32_t)store->block.size, store->block_first);
     atomic_store_explicit(&store->written, store->appended, memory_order_release);
     sm_env_count(&store->env.counters.appended_traces, traces);
     sm_env_count(&store->env.counters.appended_spans, store->block_spans);
+    take_sample(store);
     sm_buf_clear(&store->block);
     store->block_spans = 0;
 }
@@ -422,10 +453,12 @@ static enum sm_rc write_block(struct sm_store *store, struct sm_err *err)
     if (!segment || !store->block.size)
         return SM_OK;
     uint32_t traces = sm_index_staged(atomic_load(&segment->index));
+    enum sm_rc rc = ensure_dictionary(store, err);
     uint64_t offset = atomic_load(&segment->size);
-    struct sm_str block =
-        sm_block_writer_pack(store->packer, sm_buf_str(&store->block), traces, store->block_first, segment->salt);
-    enum sm_rc rc = sm_segment_write(segment, block.ptr, block.len, err);
+    struct sm_str block = sm_block_writer_pack(store->packer, sm_buf_str(&store->block), traces, store->block_first,
+                                               segment->salt, atomic_load(&segment->dictionary));
+    if (rc == SM_OK)
+        rc = sm_segment_write(segment, block.ptr, block.len, err);
     if (rc != SM_OK) {
         forget_block(store);
         return rc;

@@ -40,6 +40,7 @@ struct sm_store_options {
     uint64_t segment_bytes_max;   /* a segment is sealed at this size: 128 MiB */
     int64_t segment_age_ns_max;   /* ... or when its oldest trace was stored this long ago: 1 h */
     uint32_t block_bytes;         /* uncompressed bytes at which a block is closed: 64 KiB */
+    uint32_t dictionary_bytes;    /* of the compression dictionary: 112 KiB */
     int64_t sync_linger_ns;       /* sm_store_tick syncs what was written this long ago: 1 s */
     int64_t retention_age_ns;     /* segments whose newest trace is older are removed: 7 days; < 0: never */
     uint64_t retention_bytes_max; /* oldest segments are removed beyond this size: 10 % of the file system */

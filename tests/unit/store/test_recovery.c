@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TRACES = 24, SPANS = 3 };
+enum { TRACES = 40, SPANS = 3, BLOCKS_MAX = 64 };
 
 static int no_sync(void *ctx, int fd)
 {
@@ -18,7 +18,8 @@ static int no_sync(void *ctx, int fd)
     return 0;
 }
 
-static const struct sm_store_options small = {.block_bytes = 2048, .io = {.sync = no_sync}};
+/* Seven blocks without a dictionary, the others with one. */
+static const struct sm_store_options small = {.block_bytes = 1400, .dictionary_bytes = 2100, .io = {.sync = no_sync}};
 
 static void commit(struct sm_store *store)
 {
@@ -44,26 +45,43 @@ static const char *make_segment(bool sealed)
     return dir;
 }
 
-/* Offsets behind each block, from the headers. */
-static uint32_t block_ends(const struct sm_buf *file, uint64_t salt, uint64_t *ends, uint32_t *traces, uint32_t max)
-{
-    uint64_t at = SM_FORMAT_FILE_HEADER_SIZE;
-    uint32_t n = 0;
-    struct sm_format_block block;
-    while (at + SM_FORMAT_BLOCK_HEADER_SIZE <= file->size && sm_format_block_unpack(file->data + at, salt, &block)) {
-        cr_assert_lt(n, max);
-        at += SM_FORMAT_BLOCK_HEADER_SIZE + block.size;
-        ends[n] = at;
-        traces[n++] = block.traces;
-    }
-    return n;
-}
-
 static uint64_t salt_of(const char *path)
 {
     uint64_t id, salt;
     cr_assert(sm_format_name_parse(strrchr(path, '/') + 1, &id, &salt));
     return salt;
+}
+
+/* Where the blocks lie in a file, from their headers. */
+struct layout {
+    uint32_t blocks;
+    uint64_t starts[BLOCKS_MAX], ends[BLOCKS_MAX];
+    uint32_t traces[BLOCKS_MAX];
+    uint64_t dictionary; /* the first copy; 0: none */
+};
+
+static struct layout layout_of(const struct sm_buf *file, uint64_t salt)
+{
+    struct layout l = {0};
+    struct sm_format_block block;
+    for (uint64_t at = SM_FORMAT_FILE_HEADER_SIZE; at + SM_FORMAT_BLOCK_HEADER_SIZE <= file->size;) {
+        bool dictionary = sm_format_block_unpack(file->data + at, SM_FORMAT_DICTIONARY_MAGIC, salt, &block);
+        if (!dictionary && !sm_format_block_unpack(file->data + at, SM_FORMAT_BLOCK_MAGIC, salt, &block))
+            break;
+        uint64_t end = at + SM_FORMAT_BLOCK_HEADER_SIZE + block.size;
+        if (dictionary) {
+            l.dictionary = l.dictionary ? l.dictionary : at;
+        } else {
+            cr_assert_lt(l.blocks, BLOCKS_MAX);
+            l.starts[l.blocks] = at;
+            l.ends[l.blocks] = end;
+            l.traces[l.blocks++] = block.traces;
+        }
+        at = end;
+    }
+    cr_assert_gt(l.blocks, 10);
+    cr_assert(l.dictionary);
+    return l;
 }
 
 static uint32_t count_present(struct sm_store *store)
@@ -80,14 +98,11 @@ Test(recovery, truncation_at_every_byte_keeps_every_whole_block, .timeout = 300)
     char path[512];
     snprintf(path, sizeof path, "%s", fx_segment_path(dir));
     struct sm_buf file = fx_read_file(path);
-    uint64_t ends[64];
-    uint32_t traces[64];
-    uint32_t blocks = block_ends(&file, salt_of(path), ends, traces, 64);
-    cr_assert_gt(blocks, 3);
+    struct layout l = layout_of(&file, salt_of(path));
     for (size_t size = 0; size <= file.size; size++) {
         uint32_t whole = 0;
-        for (uint32_t b = 0; b < blocks && ends[b] <= size; b++)
-            whole += traces[b];
+        for (uint32_t b = 0; b < l.blocks && l.ends[b] <= size; b++)
+            whole += l.traces[b];
         fx_write_file(path, file.data, size);
         struct sm_store *store = fx_open(dir, &small);
         struct sm_store_stats stats;
@@ -119,18 +134,15 @@ static void flip_bits(bool sealed, size_t step)
     char path[512];
     snprintf(path, sizeof path, "%s", fx_segment_path(dir));
     struct sm_buf file = fx_read_file(path);
-    uint64_t ends[64];
-    uint32_t traces[64];
-    uint32_t blocks = block_ends(&file, salt_of(path), ends, traces, 64);
+    struct layout l = layout_of(&file, salt_of(path));
     for (size_t at = 0; at < file.size; at += step) {
         file.data[at] ^= (uint8_t)(1u << at % 8);
         fx_write_file(path, file.data, file.size);
         file.data[at] ^= (uint8_t)(1u << at % 8);
         uint32_t lost = 0;
-        for (uint32_t b = 0; b < blocks; b++) {
-            uint64_t from = b ? ends[b - 1] : SM_FORMAT_FILE_HEADER_SIZE;
-            if (at >= from && at < ends[b])
-                lost = traces[b];
+        for (uint32_t b = 0; b < l.blocks; b++) {
+            if (at >= l.starts[b] && at < l.ends[b])
+                lost = l.traces[b];
         }
         struct sm_store *store = fx_open(dir, &small);
         struct sm_store_query query = sm_store_query_default;
@@ -141,8 +153,10 @@ static void flip_bits(bool sealed, size_t step)
         cr_assert_eq(count_present(store), TRACES - lost, "flip at %zu (%s)", at, sealed ? "sealed" : "active");
         sm_store_stats(store, &stats);
         uint64_t noticed = stats.damaged_ranges + stats.damaged_blocks + stats.tails_cut + stats.footers_rebuilt;
-        uint64_t unread_from = ends[blocks - 1], unread_to = unread_from + SM_FORMAT_FOOTER_HEADER_SIZE;
-        cr_assert(noticed > 0 || (at >= unread_from && at < unread_to), "flip at %zu was not counted", at);
+        uint64_t unread_from = l.ends[l.blocks - 1], unread_to = unread_from + SM_FORMAT_FOOTER_HEADER_SIZE;
+        bool unread = sealed && at >= l.dictionary && at < l.starts[7]; /* a sealed segment's dictionary is in its footer */
+        unread |= at >= unread_from && at < unread_to;
+        cr_assert(noticed > 0 || unread, "flip at %zu was not counted", at);
         sm_store_tick(store, (int64_t)FX_BASE_NS + SM_SEC);
         cr_assert_eq(count_present(store), TRACES - lost, "flip at %zu, after repair", at);
         sm_store_close(store);
@@ -172,18 +186,33 @@ Test(recovery, a_hole_in_the_middle_is_skipped_and_the_rest_found)
     char path[512];
     snprintf(path, sizeof path, "%s", fx_segment_path(dir));
     struct sm_buf file = fx_read_file(path);
-    uint64_t ends[64];
-    uint32_t traces[64];
-    block_ends(&file, salt_of(path), ends, traces, 64);
-    memset(file.data + ends[0], 0, ends[2] - ends[0]); /* the second and third block */
+    struct layout l = layout_of(&file, salt_of(path));
+    memset(file.data + l.ends[0], 0, l.ends[2] - l.ends[0]); /* the second and third block */
     fx_write_file(path, file.data, file.size);
     struct sm_store *store = fx_open(dir, &small);
     struct sm_store_stats stats;
     sm_store_stats(store, &stats);
     cr_assert_eq(stats.damaged_ranges, 1);
-    cr_assert_eq(stats.damaged_bytes, ends[2] - ends[0]);
+    cr_assert_eq(stats.damaged_bytes, l.ends[2] - l.ends[0]);
     cr_assert_eq(stats.tails_cut, 0);
-    cr_assert_eq(count_present(store), TRACES - traces[1] - traces[2]);
+    cr_assert_eq(count_present(store), TRACES - l.traces[1] - l.traces[2]);
+    sm_store_close(store);
+    sm_buf_fini(&file);
+    fx_rmdir(dir);
+}
+
+/* Both copies of the dictionary in front of the blocks are gone: the footer, though itself damaged, still has one. */
+Test(recovery, the_third_copy_of_the_dictionary_serves)
+{
+    const char *dir = make_segment(true);
+    char path[512];
+    snprintf(path, sizeof path, "%s", fx_segment_path(dir));
+    struct sm_buf file = fx_read_file(path);
+    struct layout l = layout_of(&file, salt_of(path));
+    memset(file.data + l.dictionary, 0, l.starts[7] - l.dictionary);
+    fx_write_file(path, file.data, file.size - 3);
+    struct sm_store *store = fx_open(dir, &small);
+    cr_assert_eq(count_present(store), TRACES);
     sm_store_close(store);
     sm_buf_fini(&file);
     fx_rmdir(dir);
@@ -196,17 +225,15 @@ Test(recovery, a_forged_block_inside_a_span_is_not_taken)
     char path[512];
     snprintf(path, sizeof path, "%s", fx_segment_path(dir));
     struct sm_buf file = fx_read_file(path);
-    uint64_t ends[64];
-    uint32_t traces[64];
-    uint32_t blocks = block_ends(&file, salt_of(path), ends, traces, 64);
+    struct layout l = layout_of(&file, salt_of(path));
     struct sm_format_block block;
-    cr_assert(sm_format_block_unpack(file.data + ends[blocks - 2], salt_of(path), &block));
+    cr_assert(sm_format_block_unpack(file.data + l.ends[l.blocks - 2], SM_FORMAT_BLOCK_MAGIC, salt_of(path), &block));
     uint8_t header[SM_FORMAT_BLOCK_HEADER_SIZE];
-    sm_format_block_pack(&block, 0 /* not the salt */, header);
-    memcpy(file.data + ends[blocks - 2], header, sizeof header);
+    sm_format_block_pack(&block, SM_FORMAT_BLOCK_MAGIC, 0 /* not the salt */, header);
+    memcpy(file.data + l.ends[l.blocks - 2], header, sizeof header);
     fx_write_file(path, file.data, file.size);
     struct sm_store *store = fx_open(dir, &small);
-    cr_assert_eq(count_present(store), TRACES - traces[blocks - 1]);
+    cr_assert_eq(count_present(store), TRACES - l.traces[l.blocks - 1]);
     sm_store_close(store);
     sm_buf_fini(&file);
     fx_rmdir(dir);
@@ -366,6 +393,7 @@ static void fail_the_nth(bool short_write, int error)
         const char *dir = fx_dir();
         struct faults faults = {.writes_until = nth, .syncs_until = -1, .short_write = short_write, .error = error};
         struct sm_store_options options = {.block_bytes = 1024,
+                                           .dictionary_bytes = 1400,
                                            .segment_bytes_max = 4000,
                                            .io = {.ctx = &faults, .write = failing_write, .sync = failing_sync}};
         struct sm_store *store = fx_open(dir, &options);
@@ -427,7 +455,7 @@ Test(recovery, check_finds_damage_and_nothing_else)
     cr_assert_eq(sm_store_check(store, NULL, NULL), 0);
     sm_store_close(store);
     struct sm_buf file = fx_read_file(path);
-    file.data[200] ^= 1;
+    file.data[200] ^= 1; /* in the first block */
     fx_write_file(path, file.data, file.size);
     store = fx_open(dir, &small);
     cr_assert_eq(sm_store_check(store, NULL, NULL), 1);

@@ -452,7 +452,7 @@ Test(search, random_queries_agree_with_an_oracle, .timeout = 120)
 {
     static struct world w = {.seed = 0x1234567};
     const char *dir = fx_dir();
-    struct sm_store_options options = {.block_bytes = 2048};
+    struct sm_store_options options = {.block_bytes = 2048, .dictionary_bytes = 7000};
     struct sm_store *store = fx_open(dir, &options);
     uint32_t nonempty = 0;
     make_world(&w);
