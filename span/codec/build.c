@@ -88,6 +88,41 @@ void sm_build_commit(struct sm_build *b, struct sm_trace_id trace)
     sm_batch_commit(b->batch, trace, (uint32_t)start);
 }
 
+bool sm_build_close_long_message(struct sm_build *b, size_t at, size_t *moved)
+{
+    size_t n = sm_build_offset(b) - at, extra = sm_build_length_size(n) - 1;
+    if (!sm_build_room(b, extra))
+        return false;
+    memmove(b->arena->data + at + extra, b->arena->data + at, n);
+    sm_pb_put_varint(b->arena->data + at - 1, n);
+    b->p += extra;
+    *moved = extra;
+    return true;
+}
+
+void sm_build_front(struct sm_build *b, struct sm_trace_id trace, uint64_t id, uint64_t parent_id, enum sm_kind kind,
+                    uint64_t start_ns, uint64_t end_ns)
+{
+    uint8_t front[SM_BUILD_FRONT], *p = front, bytes[16];
+    sm_store_be64(bytes, trace.hi);
+    sm_store_be64(bytes + 8, trace.lo);
+    p = sm_pb_put_bytes(p, SM_OTLP_TRACE_ID, bytes, 16);
+    sm_store_be64(bytes, id);
+    p = sm_pb_put_bytes(p, SM_OTLP_SPAN_ID, bytes, 8);
+    if (parent_id) {
+        sm_store_be64(bytes, parent_id);
+        p = sm_pb_put_bytes(p, SM_OTLP_PARENT_SPAN_ID, bytes, 8);
+    }
+    if (kind)
+        p = sm_pb_put_uint(p, SM_OTLP_KIND, kind);
+    if (start_ns)
+        p = sm_pb_put_fixed64(p, SM_OTLP_START, start_ns);
+    if (end_ns)
+        p = sm_pb_put_fixed64(p, SM_OTLP_END, end_ns);
+    b->front_size = (size_t)(p - front);
+    memcpy(b->arena->data + b->body_at - b->front_size, front, b->front_size);
+}
+
 /* "error" and "sampling.priority" have a meaning beside being wanted. A priority may be a number in a text. */
 static void note_special(struct sm_build *b, uint32_t slot, const uint8_t *length_at)
 {

@@ -8,8 +8,8 @@
  *     per span: sm_build_span(&b); ... attributes and other fields in any order ...; sm_build_commit or sm_build_drop
  *     sm_build_close(&b)
  *
- * In front of each span there is room for SM_BUILD_FRONT bytes, so that fields which become known last (ids, times) can be
- * written first: sm_build_front moves the span's start down. One worker; no allocation except the arena's growth. */
+ * In front of each span there is room for SM_BUILD_FRONT bytes, so that fields which become known last can stand first:
+ * sm_build_front writes ids, kind and times there. One worker; no allocation except the arena's growth. */
 #ifndef SM_BUILD_H
 #define SM_BUILD_H
 
@@ -86,10 +86,9 @@ SM_INLINE uint8_t *sm_build_length(uint8_t *p, size_t n)
     return sm_pb_put_varint(p, n);
 }
 
-/* Bytes of a varint below 2^28. */
 SM_INLINE size_t sm_build_length_size(size_t n)
 {
-    return n < 0x80 ? 1 : n < 0x4000 ? 2 : n < 0x200000 ? 3 : 4;
+    return SM_LIKELY(n < 0x80) ? 1 : sm_pb_varint_size(n);
 }
 
 /* Remembers an attribute that somebody wants. `length_at` is where the length of its AnyValue stands. */
@@ -107,6 +106,29 @@ SM_INLINE uint8_t *sm_build_text(uint8_t *p, uint32_t field, const void *text, s
 
 /* Writes a span attribute with a string value, counts it and records it if it is wanted. False when memory is exhausted. */
 bool sm_build_attribute(struct sm_build *b, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size);
+
+/* A nested message whose length is not known yet: opens it and returns where its content begins (an offset), for room that is
+ * there (sm_build_room). Closing moves the content when the length needs more than one byte; *moved is by how much. */
+SM_INLINE size_t sm_build_open_message(struct sm_build *b, uint32_t field)
+{
+    *b->p++ = (uint8_t)SM_PB_TAG(field, SM_PB_BYTES);
+    *b->p++ = 0;
+    return sm_build_offset(b);
+}
+bool sm_build_close_long_message(struct sm_build *b, size_t at, size_t *moved);
+SM_INLINE bool sm_build_close_message(struct sm_build *b, size_t at, size_t *moved)
+{
+    size_t n = sm_build_offset(b) - at;
+    if (SM_UNLIKELY(n >= 0x80))
+        return sm_build_close_long_message(b, at, moved);
+    b->arena->data[at - 1] = (uint8_t)n;
+    *moved = 0;
+    return true;
+}
+
+/* Ids, kind and times (0: left out), before the span's body. */
+void sm_build_front(struct sm_build *b, struct sm_trace_id trace, uint64_t id, uint64_t parent_id, enum sm_kind kind,
+                    uint64_t start_ns, uint64_t end_ns);
 
 /* The scope without contents under the resource that says no more than the service's name (already as it shall be; at
  * most SM_BUILD_SERVICE_MAX bytes). SM_E_LIMIT when the table of scopes is full. */

@@ -236,31 +236,6 @@ static bool put_private(struct sm_zipkin_in *z, struct sm_private *priv)
     return true;
 }
 
-/* Ids, kind and times, right-aligned in the room before the body. */
-static void put_front(struct sm_zipkin_in *z)
-{
-    struct sm_build *b = &z->build;
-    uint8_t front[SM_BUILD_FRONT], *p = front, id[16];
-    sm_store_be64(id, z->trace.hi);
-    sm_store_be64(id + 8, z->trace.lo);
-    p = sm_pb_put_bytes(p, SM_OTLP_TRACE_ID, id, 16);
-    sm_store_be64(id, z->id);
-    p = sm_pb_put_bytes(p, SM_OTLP_SPAN_ID, id, 8);
-    if (z->parent_id) {
-        sm_store_be64(id, z->parent_id);
-        p = sm_pb_put_bytes(p, SM_OTLP_PARENT_SPAN_ID, id, 8);
-    }
-    if (z->kind)
-        p = sm_pb_put_uint(p, SM_OTLP_KIND, z->kind);
-    if (z->timestamp_us) {
-        p = sm_pb_put_fixed64(p, SM_OTLP_START, z->timestamp_us * 1000);
-        if (z->duration_us)
-            p = sm_pb_put_fixed64(p, SM_OTLP_END, (z->timestamp_us + z->duration_us) * 1000);
-    }
-    b->front_size = (size_t)(p - front);
-    memcpy(b->arena->data + b->body_at - b->front_size, front, b->front_size);
-}
-
 static void fill_head(struct sm_zipkin_in *z)
 {
     struct sm_build *b = &z->build;
@@ -295,7 +270,9 @@ bool sm_zipkin_commit(struct sm_zipkin_in *z, enum sm_origin origin)
         priv.flags |= SM_PRIVATE_STATUS_DERIVED;
     if (!put_peer(z, &priv) || !put_private(z, &priv) || b->no_memory)
         return false;
-    put_front(z);
+    uint64_t start_ns = z->timestamp_us * 1000;
+    uint64_t end_ns = start_ns && z->duration_us ? start_ns + z->duration_us * 1000 : 0;
+    sm_build_front(b, z->trace, z->id, z->parent_id, z->kind, start_ns, end_ns);
     if (b->reject == SM_REJECT_COUNT)
         fill_head(z);
     sm_build_commit(b, z->trace);
