@@ -3,6 +3,7 @@
 
 #include "analysis/calls.h"
 #include "analysis/handover.h"
+#include "analysis/late_links.h"
 #include "analysis/linker.h"
 #include "analysis/table.h"
 #include "base/hash.h"
@@ -53,6 +54,7 @@ struct delta {
 struct shard {
     struct sm_dependency *global;
     struct sm_linker *linker;
+    struct sm_late_links *late;
     struct sm_handover handover;
     bool changed; /* the active delta is not empty */
     struct delta deltas[2];
@@ -113,6 +115,7 @@ static void *shard_new(void *global, unsigned number)
     struct shard *s = sm_xcalloc(1, sizeof *s);
     s->global = global;
     const struct sm_dependency_config *config = &s->global->config;
+    s->late = sm_late_links_new();
     s->linker = sm_linker_new(&(struct sm_linker_config){.peer_addresses = config->peer_addresses}, config->services,
                               s->global->nodes);
     sm_handover_init(&s->handover);
@@ -136,6 +139,7 @@ static void shard_free(void *shard)
         sm_calls_delta_fini(&s->deltas[i].calls);
     }
     sm_linker_free(s->linker);
+    sm_late_links_free(s->late);
     free(s);
 }
 
@@ -168,12 +172,9 @@ static void count_link(struct delta *d, const struct sm_link *link, const struct
         sm_hist_observe(&c->latency, &d->pool, link->latency_ns, 1);
 }
 
-static void observe(void *shard, const struct sm_view *view, const struct sm_view_scratch *scratch)
+static void count_linked(struct shard *s, const struct sm_linked *linked, const struct sm_view *view)
 {
-    (void)scratch;
-    struct shard *s = shard;
     struct delta *d = &s->deltas[s->handover.active];
-    const struct sm_linked *linked = sm_linker_walk(s->linker, view);
     for (uint32_t i = 0; i < linked->link_count; i++)
         count_link(d, &linked->links[i], view);
     for (uint32_t i = 0; i < linked->call_count; i++)
@@ -182,6 +183,16 @@ static void observe(void *shard, const struct sm_view *view, const struct sm_vie
     for (unsigned kind = 0; kind <= SM_KIND_CONSUMER; kind++)
         d->counts[COUNT_UNPAIRED + kind] += linked->unpaired[kind];
     s->changed = true;
+}
+
+static void observe(void *shard, const struct sm_view *view, const struct sm_view_scratch *scratch)
+{
+    (void)scratch;
+    struct shard *s = shard;
+    if (SM_UNLIKELY(view->context))
+        count_linked(s, sm_late_links(s->late, s->linker, view), view);
+    else
+        count_linked(s, sm_linker_walk(s->linker, view), view);
 }
 
 static void ship(void *shard)

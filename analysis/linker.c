@@ -324,7 +324,7 @@ static void call_node(struct sm_linker *l, const struct sm_tree_node *node, stru
 const struct sm_linked *sm_linker_walk(struct sm_linker *l, const struct sm_view *view)
 {
     reserve(l, view->count);
-    l->late = view->trace->late;
+    l->late = view->trace->late && !view->context;
     l->out.link_count = 0;
     l->out.call_count = 0;
     memset(l->out.unpaired, 0, sizeof l->out.unpaired);

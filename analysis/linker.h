@@ -26,8 +26,8 @@
  *   client, producer              then, if configured, server.address, net.peer.name
  * Names longer than 255 bytes (SM_PEER_NAME_MAX) and those over the limit of nodes read "(overflow)".
  *
- * Spans that come after the decision about their trace (trace->late) are linked among themselves only: nothing is said
- * about sides whose spans are not there.
+ * Spans that come after the decision about their trace (trace->late) are linked to the view's context; without one among
+ * themselves only: nothing is said about sides whose spans are not there.
  *
  * One linker belongs to one shard; it allocates only when a trace is larger than all before it. Costs O(spans) for
  * traces whose spans have ids of their own, O(spans log spans) for others. */

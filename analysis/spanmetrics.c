@@ -277,7 +277,7 @@ static void observe(void *shard, const struct sm_view *view, const struct sm_vie
     struct shard *s = shard;
     struct delta *d = &s->deltas[s->handover.active];
     bool exemplars = s->global->config.exemplars && view->trace->verdict == SM_VERDICT_KEPT;
-    for (uint32_t i = 0; i < view->count; i++)
+    for (uint32_t i = view->context; i < view->count; i++)
         observe_span(s, d, &view->spans[i], view->trace, exemplars);
 }
 

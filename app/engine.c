@@ -72,6 +72,37 @@ static enum sm_rc make_pipeline(struct sm_engine *e, const struct sm_engine_opti
     return e->pipeline ? SM_OK : err->rc;
 }
 
+static void add_analyzer(struct sm_engine *e, const struct sm_analyzer_ops *ops, void *global)
+{
+    SM_ASSERT(e->analyzer_count < SM_ENGINE_ANALYZERS_MAX);
+    e->analyzers[e->analyzer_count++] = (struct sm_analyzer){ops, global};
+}
+
+static void make_graph(struct sm_engine *e)
+{
+    if (!e->config->analysis.graph.enabled)
+        return;
+    struct sm_dependency_config c = sm_dependency_config_default(e->names);
+    c.edges.edges_max = e->config->analysis.graph.edges_max;
+    e->dependency = sm_dependency_new(&c);
+    add_analyzer(e, &sm_dependency_ops, e->dependency);
+}
+
+static enum sm_rc make_span_metrics(struct sm_engine *e, struct sm_err *err)
+{
+    if (!e->config->analysis.span_metrics.enabled)
+        return SM_OK;
+    struct sm_spanmetrics_config c = sm_spanmetrics_config_default(e->names);
+    c.series_max = SM_MIN(e->config->analysis.span_metrics.series_max, SM_SPANMETRICS_SERIES_MAX);
+    const struct sm_config_strings *dimensions = &e->config->analysis.span_metrics.dimensions;
+    enum sm_rc rc = SM_OK;
+    for (size_t i = 0; i < dimensions->n && rc == SM_OK; i++)
+        rc = sm_spanmetrics_config_dim(&c, e->wanted, sm_str_c(dimensions->items[i]), err);
+    e->span_metrics = sm_spanmetrics_new(&c);
+    add_analyzer(e, &sm_spanmetrics_ops, e->span_metrics);
+    return rc;
+}
+
 static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, struct sm_err *err)
 {
     const struct sm_config *c = e->config;
@@ -83,6 +114,9 @@ static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, 
     e->scopes = sm_scopes_new(e->names, c->limits.scopes_max, SCOPE_BYTES_MAX);
     e->wanted = sm_wanted_new(1);
     enum sm_rc rc = sm_rules_config_compile(c, e->wanted, &e->rules, err);
+    make_graph(e);
+    if (rc == SM_OK)
+        rc = make_span_metrics(e, err);
     if (rc == SM_OK)
         rc = make_fanout(e, o, err);
     if (rc == SM_OK)
@@ -108,6 +142,8 @@ void sm_engine_free(struct sm_engine *e)
         sm_fanout_stop(e->fanout, 0);
     sm_pipeline_free(e->pipeline);
     sm_fanout_free(e->fanout);
+    sm_dependency_free(e->dependency);
+    sm_spanmetrics_free(e->span_metrics);
     sm_rules_free(e->rules);
     sm_wanted_free(e->wanted);
     sm_scopes_free(e->scopes);
@@ -115,9 +151,25 @@ void sm_engine_free(struct sm_engine *e)
     free(e);
 }
 
+void sm_engine_expire(struct sm_engine *e, int64_t now_ns)
+{
+    if (e->dependency)
+        sm_dependency_expire(e->dependency, (uint64_t)now_ns);
+    if (e->span_metrics)
+        sm_spanmetrics_expire(e->span_metrics, (uint64_t)now_ns);
+}
+
 void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *registry)
 {
     sm_prom_registry_add(registry, "pipeline", sm_own_metrics_pipeline, e->pipeline);
     sm_prom_registry_add(registry, "fanout", sm_own_metrics_fanout, e->fanout);
+    if (e->span_metrics) {
+        sm_prom_registry_add(registry, "span_metrics", sm_spanmetrics_collect, e->span_metrics);
+        sm_prom_registry_add(registry, "span_metrics_own", sm_spanmetrics_collect_own, e->span_metrics);
+    }
+    if (e->dependency) {
+        sm_prom_registry_add(registry, "dependency", sm_dependency_collect, e->dependency);
+        sm_prom_registry_add(registry, "dependency_own", sm_dependency_collect_own, e->dependency);
+    }
     sm_prom_registry_add(registry, "process", sm_own_metrics_process, NULL);
 }

@@ -5,6 +5,8 @@
 #ifndef SM_ENGINE_H
 #define SM_ENGINE_H
 
+#include "analysis/dependency.h"
+#include "analysis/spanmetrics.h"
 #include "app/config.h"
 #include "base/base.h"
 #include "base/prom.h"
@@ -21,6 +23,8 @@ struct sm_engine {
     struct sm_scopes *scopes;
     struct sm_wanted *wanted;
     struct sm_rules *rules;
+    struct sm_dependency *dependency;   /* NULL: off */
+    struct sm_spanmetrics *span_metrics; /* NULL: off */
     struct sm_analyzer analyzers[SM_ENGINE_ANALYZERS_MAX];
     unsigned analyzer_count;
     struct sm_fanout *fanout;
@@ -42,6 +46,9 @@ struct sm_engine *sm_engine_new(const struct sm_config *config, const struct sm_
                                 struct sm_err *err) SM_MUST_USE;
 /* The pipeline has been stopped (INLINE: closed). Stops the fan-out. NULL is allowed. */
 void sm_engine_free(struct sm_engine *e);
+
+/* Control thread, about once a second: forgets what is stale. now_ns: Unix time, the same as arrivals. */
+void sm_engine_expire(struct sm_engine *e, int64_t now_ns);
 
 /* Registers the engine's metrics: own ones and those of the analyzers. */
 void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *registry);

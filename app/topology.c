@@ -96,6 +96,7 @@ static void tend(void *arg)
 {
     struct sm_topology *t = arg;
     sm_pipeline_tend(t->engine->pipeline);
+    sm_engine_expire(t->engine, sm_clock_wall_ns());
 }
 
 static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)

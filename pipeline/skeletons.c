@@ -78,6 +78,7 @@ void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_
     for (uint32_t i = 0; i < view->count; i++) {
         heads[i] = *view->spans[i].span;
         heads[i].n_wanted = 0;
+        heads[i].flags &= (uint16_t)~SM_SPAN_PRIVATE; /* it is in the bytes, which are gone */
     }
     *slot_of(s, view->trace->id.lo) = position + 1;
 }

@@ -110,7 +110,7 @@ static uint32_t service_of(const struct sm_view_span *s)
 static bool same_head(const struct sm_span *a, const struct sm_span *b)
 {
     return a->parent_id == b->parent_id && a->start_ns == b->start_ns && a->duration_ns == b->duration_ns &&
-           a->name_id == b->name_id && a->flags == b->flags && a->kind_status == b->kind_status;
+           a->name_id == b->name_id && ((a->flags ^ b->flags) & ~SM_SPAN_PRIVATE) == 0 && a->kind_status == b->kind_status;
 }
 
 /* Same key (side, compatible service) and same content. */
