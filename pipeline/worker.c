@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { RING_CAPACITY = 4096, ROUTES_PER_TURN = 64, PAYLOADS_IDLE_BYTES = 16 << 20 };
+enum { RING_CAPACITY = 4096, ROUTES_PER_TURN = 64, SPANS_PER_SLICE = 1000, PAYLOADS_IDLE_BYTES = 16 << 20 };
 
 /* How far ahead one recorded payload may move the clock by itself. */
 #define JUMP_NS (60 * SM_SEC)
@@ -166,6 +166,7 @@ static void ingest(struct sm_worker *w, const struct sm_route *r)
 {
     int64_t started_ns = w->loop ? sm_clock_mono_ns() : 0;
     sm_shard_ingest(r->shard, &r->flight->batch, r->indexes, r->count);
+    w->ingested += r->count;
     if (w->loop)
         note_stall(w, started_ns);
 }
@@ -364,16 +365,27 @@ static void tend_shard(struct sm_worker *w, unsigned i)
     sm_shard_tend(w->shards[i], w->now_ns, w->epoch, i == 0 ? sm_payload_pool_bytes_out(w->payloads) : 0);
 }
 
-static enum sm_shard_fired fire_shard(struct sm_worker *w, unsigned i)
+static enum sm_shard_fired fire_slice(struct sm_worker *w, unsigned i)
 {
-    if (sm_shard_next_fire_ns(w->shards[i]) > w->now_ns)
-        return SM_SHARD_IDLE;
     int64_t started_ns = w->loop ? sm_clock_mono_ns() : 0;
     enum sm_shard_fired fired = sm_shard_fire(w->shards[i], w->now_ns);
     if (fired == SM_SHARD_TICK)
         tend_shard(w, i);
     if (w->loop)
         note_stall(w, started_ns);
+    return fired;
+}
+
+/* Slices of a tick in proportion to what came in, so that closing windows keeps up with opening them at any load. */
+static enum sm_shard_fired fire_shard(struct sm_worker *w, unsigned i)
+{
+    enum sm_shard_fired fired = SM_SHARD_IDLE;
+    for (uint32_t slices = 1 + w->ingested / SPANS_PER_SLICE; slices && sm_shard_next_fire_ns(w->shards[i]) <= w->now_ns;
+         slices--) {
+        fired = fire_slice(w, i);
+        if (fired != SM_SHARD_SLICE)
+            break;
+    }
     return fired;
 }
 
@@ -401,6 +413,7 @@ bool sm_worker_turn(struct sm_worker *w, int64_t now_ns)
         worked |= sm_shard_settle(w->shards[i]);
         worked |= sm_shard_collect(w->shards[i]);
     }
+    w->ingested = 0;
     if (ticked) {
         sm_scopes_cache_quiescent(w->decoder.scopes);
         for (unsigned i = 0; i < w->shard_count; i++)

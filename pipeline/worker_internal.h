@@ -42,6 +42,7 @@ struct sm_worker {
     struct sm_stats stats;
     int64_t now_ns;  /* newest time seen; never goes back */
     uint32_t epoch;
+    uint32_t ingested; /* spans assembled since the last turn: sets how much of a tick a turn fires */
     bool closing;    /* draining: windows close at the next turn */
     _Atomic bool quiet;
     _Atomic uint64_t stall_ns_max;
