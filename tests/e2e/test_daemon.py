@@ -132,6 +132,8 @@ def test_secrets_go_to_the_sink_and_nowhere_else(daemon, collector, monkeypatch)
     "path, content_type, body, status",
     [
         ("OTLP HTTP", "application/x-protobuf", b"\xff", 400),
+        ("OTLP HTTP", "application/json", b"{", 400),
+        ("OTLP HTTP", "application/json", b"{}", 200),
         ("OTLP HTTP", "text/plain", b"x", 415),
         ("OTLP HTTP", "application/x-protobuf", b"", 200),
         ("Zipkin", "application/json", b"[", 400),

@@ -73,3 +73,15 @@ def test_sdk_to_sink(daemon, collector, kind):
     assert d.stat("spanmill_traces_decided_total", verdict="kept") == 2
     d.check_balance()
     assert d.end() == 0
+
+def test_metrics_and_graph_before_sampling(daemon):
+    """Nothing is kept, everything is counted."""
+    d = daemon(*QUICK, "rules=[{name: none, drop: true}]")
+    client = exporter(d, "http")
+    assert client.export(make_spans()) is SpanExportResult.SUCCESS
+    client.shutdown()
+    poll(lambda: d.stat("traces_spanmetrics_calls_total", service="shop", span_name="GET /cart") == 1, "span metrics")
+    poll(lambda: d.stat("traces_service_graph_request_total", client="shop") == 1, "service graph")
+    assert d.stat("traces_service_graph_request_failed_total", client="shop") == 1
+    assert d.stat("spanmill_spans_sampled_out_total") == 4
+    d.check_balance()
