@@ -1,0 +1,101 @@
+/* Routing. */
+#include "query/api.h"
+#include "query/jaeger.h"
+
+#include <stdlib.h>
+
+/* The first whose prefix fits gives the form of an error; the last fits every path. */
+static const struct sm_query_api *const apis[] = {&sm_jaeger_api};
+
+struct sm_query *sm_query_new(const struct sm_query_env *env)
+{
+    struct sm_query *q = sm_xcalloc(1, sizeof *q);
+    q->env = *env;
+    q->source = sm_source_new(
+        &(struct sm_source_config){.store = env->store, .pipeline = env->pipeline, .names = env->names, .scopes = env->scopes});
+    q->jaeger_json = sm_jaeger_json_new();
+    return q;
+}
+
+void sm_query_free(struct sm_query *q)
+{
+    if (!q)
+        return;
+    sm_source_free(q->source);
+    sm_jaeger_json_free(q->jaeger_json);
+    free(q);
+}
+
+static bool pattern_fits(const char *pattern, const struct sm_query_request *r)
+{
+    for (unsigned i = 0; i < r->segment_count; i++) {
+        size_t n = strcspn(pattern, "/");
+        if (n == 0 || !(sm_str_eq(sm_str(pattern, n), SM_STR("*")) || sm_str_eq(sm_str(pattern, n), r->segments[i])))
+            return false;
+        pattern += n + (pattern[n] == '/');
+    }
+    return *pattern == '\0';
+}
+
+static const struct sm_query_route *find_route(const struct sm_query_request *r)
+{
+    for (size_t i = 0; i < SM_ARRAY_LEN(apis); i++) {
+        for (size_t k = 0; k < apis[i]->route_count; k++) {
+            if (pattern_fits(apis[i]->routes[k].pattern, r))
+                return &apis[i]->routes[k];
+        }
+    }
+    return NULL;
+}
+
+static bool contains(struct sm_str path, struct sm_str part)
+{
+    return part.len == 0 || memmem(path.ptr, path.len, part.ptr, part.len) != NULL;
+}
+
+/* Looks at the path as sent, for it may be the path that is broken. */
+void sm_query_fail(struct sm_str path, uint16_t status, const char *text, struct sm_query_reply *reply)
+{
+    size_t i = 0;
+    while (i + 1 < SM_ARRAY_LEN(apis) && !contains(path, sm_str_c(apis[i]->prefix)))
+        i++;
+    sm_buf_clear(&reply->body);
+    reply->max_age_s = 0;
+    apis[i]->fail(reply, status, text);
+}
+
+static void answer(struct sm_query *q, struct sm_str path, const struct sm_query_request *r, struct sm_query_reply *reply)
+{
+    const struct sm_query_route *route = find_route(r);
+    if (!route) {
+        sm_query_fail(path, 404, "no such page", reply);
+        return;
+    }
+    reply->status = 200;
+    reply->content_type = "application/json";
+    reply->body.size_max = SM_QUERY_REPLY_BYTES_MAX;
+    route->handle(q, r, reply);
+    reply->body.size_max = 0;
+    if (reply->body.overflow)
+        sm_query_fail(path, 500, "the reply would be larger than 256 MiB: ask for fewer traces", reply);
+}
+
+void sm_query_answer(struct sm_query *q, struct sm_str path, struct sm_str query, int64_t now_ns,
+                     struct sm_query_reply *reply)
+{
+    struct sm_query_request r;
+    switch (sm_query_request_init(&r, path, query, q->env.base_path, now_ns)) {
+    case SM_OK:
+        answer(q, path, &r, reply);
+        sm_query_request_fini(&r);
+        return;
+    case SM_E_NOTFOUND:
+        sm_query_fail(path, 404, "no such page", reply);
+        return;
+    case SM_E_LIMIT:
+        sm_query_fail(path, 400, "too many parameters", reply);
+        return;
+    default:
+        sm_query_fail(path, 400, "the path or query is not percent-encoded UTF-8", reply);
+    }
+}

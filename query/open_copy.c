@@ -1,0 +1,113 @@
+/* Copying open traces into one buffer. */
+#include "query/open_copy.h"
+
+#include <stdlib.h>
+
+void sm_open_copy_reset(struct sm_open_copy *copy, uint64_t bytes_max)
+{
+    sm_buf_clear(&copy->text);
+    copy->text.size_max = bytes_max;
+    copy->span_count = copy->trace_count = 0;
+}
+
+void sm_open_copy_fini(struct sm_open_copy *copy)
+{
+    sm_buf_fini(&copy->text);
+    free(copy->spans);
+    free(copy->traces);
+    *copy = (struct sm_open_copy){0};
+}
+
+/* A text that is in the buffer: its offset stands in for the pointer. */
+static struct sm_str put(struct sm_open_copy *copy, struct sm_str text)
+{
+    struct sm_str at = {(const char *)(uintptr_t)copy->text.size, text.len};
+    if (text.len)
+        sm_buf_put_str(&copy->text, text);
+    return at;
+}
+
+static void resolve(const struct sm_open_copy *copy, struct sm_str *text)
+{
+    *text = text->len ? sm_str(copy->text.data + (uintptr_t)text->ptr, text->len) : (struct sm_str){"", 0};
+}
+
+/* Scopes that this trace's spans had so far. When there are more, contents are copied again. */
+enum { KNOWN_MAX = 64 };
+struct known_scopes {
+    uint32_t ids[KNOWN_MAX];
+    uint32_t spans[KNOWN_MAX]; /* a span that has the copied contents */
+    uint32_t count;
+};
+
+static void put_scope(struct sm_open_copy *copy, const struct sm_scopes *scopes, uint32_t id, struct known_scopes *known,
+                      struct sm_encode_span *span)
+{
+    for (uint32_t i = 0; i < known->count; i++) {
+        if (known->ids[i] == id) {
+            *span = copy->spans[known->spans[i]];
+            return;
+        }
+    }
+    const struct sm_scope *scope = sm_scopes_get(scopes, id);
+    *span = (struct sm_encode_span){.resource = put(copy, scope->resource->bytes),
+                                    .resource_schema_url = put(copy, scope->resource->schema_url),
+                                    .scope = put(copy, scope->bytes),
+                                    .scope_schema_url = put(copy, scope->schema_url)};
+    if (known->count < KNOWN_MAX) {
+        known->ids[known->count] = id;
+        known->spans[known->count++] = copy->span_count;
+    }
+}
+
+static void make_room(struct sm_open_copy *copy, uint32_t spans)
+{
+    if (copy->trace_count == copy->trace_capacity) {
+        copy->trace_capacity = SM_MAX(copy->trace_capacity * 2, 64u);
+        copy->traces = sm_xrealloc(copy->traces, copy->trace_capacity * sizeof *copy->traces);
+    }
+    if (copy->span_capacity - copy->span_count < spans) {
+        copy->span_capacity = SM_MAX(copy->span_capacity * 2, copy->span_count + spans);
+        copy->spans = sm_xrealloc(copy->spans, copy->span_capacity * sizeof *copy->spans);
+    }
+}
+
+bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, const struct sm_scopes *scopes)
+{
+    size_t size_before = copy->text.size;
+    uint32_t first = copy->span_count;
+    struct known_scopes known = {.count = 0};
+    struct sm_trace_iter it = sm_trace_iter(trace);
+    const struct sm_span *span;
+    const uint8_t *bytes;
+    make_room(copy, trace->span_count);
+    while (sm_trace_next(&it, &span, &bytes) && copy->span_count - first < trace->span_count) {
+        struct sm_encode_span *e = &copy->spans[copy->span_count];
+        put_scope(copy, scopes, span->scope_id, &known, e);
+        e->bytes = put(copy, sm_str(bytes, span->size));
+        copy->span_count++;
+    }
+    if (copy->text.overflow) {
+        copy->text.size = size_before;
+        copy->text.overflow = false;
+        copy->span_count = first;
+        return false;
+    }
+    copy->traces[copy->trace_count++] = (struct sm_open_trace){.id = trace->id,
+                                                               .start_ns = trace->start_ns == UINT64_MAX ? 0 : trace->start_ns,
+                                                               .first = first,
+                                                               .count = copy->span_count - first};
+    return true;
+}
+
+void sm_open_copy_finish(struct sm_open_copy *copy)
+{
+    for (uint32_t i = 0; i < copy->span_count; i++) {
+        struct sm_encode_span *e = &copy->spans[i];
+        resolve(copy, &e->resource);
+        resolve(copy, &e->resource_schema_url);
+        resolve(copy, &e->scope);
+        resolve(copy, &e->scope_schema_url);
+        resolve(copy, &e->bytes);
+    }
+}

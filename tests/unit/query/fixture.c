@@ -1,0 +1,178 @@
+#include "tests/unit/query/fixture.h"
+#include "base/json.h"
+#include "span/codec/otlp_encode.h"
+
+#include <stdlib.h>
+
+const struct fx_span qx_shop[] = {
+    {.service = "gateway", .name = "GET /", .id = 0xa1, .start_us = QX_BASE_US, .duration_us = 1000, .kind = SM_KIND_SERVER,
+     .attributes = {"http.request.method", "GET", "http.response.status_code", "#200"}},
+    {.service = "gateway", .name = "cart.get", .id = 0xa2, .parent = 0xa1, .start_us = QX_BASE_US + 100, .duration_us = 800,
+     .kind = SM_KIND_CLIENT, .attributes = {"peer.service", "cart"}},
+    {.service = "cart", .name = "get cart", .id = 0xa3, .parent = 0xa2, .start_us = QX_BASE_US + 200, .duration_us = 600,
+     .kind = SM_KIND_SERVER, .status = SM_STATUS_ERROR, .event = "cache miss", .scope = "cartlib"},
+};
+const uint32_t qx_shop_count = SM_ARRAY_LEN(qx_shop);
+
+static void open_pipeline(struct qx *q)
+{
+    struct sm_err err = {0};
+    struct sm_rules_error error;
+    q->names = sm_names_new(1000, 1 << 20);
+    q->scopes = sm_scopes_new(q->names, 1000, 1 << 20);
+    q->wanted = sm_wanted_new(1);
+    struct sm_rules_config none = {.count = 0};
+    cr_assert_eq(sm_rules_new(&none, q->wanted, &q->rules, &error), SM_OK);
+    struct sm_fanout_config fanout = {
+        .shards = 2, .placement = SM_FANOUT_INLINE, .ordered = true, .names = q->names, .scopes = q->scopes};
+    q->fanout = sm_fanout_new(&fanout, &err);
+    cr_assert(q->fanout, "%s", err.text);
+    struct sm_pipeline_config config = {
+        .placement = SM_PLACEMENT_INLINE,
+        .workers = 1,
+        .shards = 2,
+        .windows = sm_windows_default,
+        .limits = sm_codec_limits_default,
+        .kept_decisions_max = 1000,
+        .dropped_decisions_max = 1000,
+        .memory_reserve_bytes = 16 * SM_MIB,
+        .start_ns = QX_NOW_NS,
+        .names = q->names,
+        .scopes = q->scopes,
+        .wanted = q->wanted,
+        .policy = sm_rules_policy(q->rules),
+        .fanout = q->fanout,
+    };
+    q->pipeline = sm_pipeline_new(&config, &err);
+    cr_assert(q->pipeline, "%s", err.text);
+}
+
+static void close_pipeline(struct qx *q)
+{
+    sm_pipeline_close_all(q->pipeline);
+    sm_fanout_stop(q->fanout, 0);
+    sm_pipeline_free(q->pipeline);
+    sm_fanout_free(q->fanout);
+    sm_rules_free(q->rules);
+    sm_wanted_free(q->wanted);
+    sm_scopes_free(q->scopes);
+    sm_names_free(q->names);
+}
+
+static bool give_graph(void *ctx, int64_t start_ms, int64_t end_ms, struct sm_graph *graph)
+{
+    struct qx *q = ctx;
+    q->graph_start_ms = graph->start_ms = start_ms;
+    q->graph_end_ms = graph->end_ms = end_ms;
+    if (q->graph_fails)
+        return false;
+    graph->count = q->edge_count;
+    graph->edges = malloc((q->edge_count + 1) * sizeof *graph->edges);
+    if (q->edge_count)
+        memcpy(graph->edges, q->edges, q->edge_count * sizeof *graph->edges);
+    return true;
+}
+
+struct qx *qx_open(void)
+{
+    struct qx *q = calloc(1, sizeof *q);
+    q->dir = fx_dir();
+    q->store = fx_open(q->dir, NULL);
+    open_pipeline(q);
+    q->env = (struct sm_query_env){.store = q->store,
+                                   .pipeline = q->pipeline,
+                                   .names = q->names,
+                                   .scopes = q->scopes,
+                                   .graph = give_graph,
+                                   .graph_ctx = q,
+                                   .base_path = "/jaeger"};
+    q->query = sm_query_new(&q->env);
+    return q;
+}
+
+void qx_close(struct qx *q)
+{
+    sm_query_free(q->query);
+    close_pipeline(q);
+    sm_store_close(q->store);
+    fx_rmdir(q->dir);
+    sm_buf_fini(&q->reply.body);
+    free(q);
+}
+
+void qx_store(struct qx *q, struct sm_trace_id id, const struct fx_span *spans, uint32_t count)
+{
+    struct fx_trace t = fx_trace(id, spans, count);
+    struct sm_err err = {0};
+    fx_append(q->store, &t);
+    cr_assert_eq(sm_store_commit(q->store, &err), SM_OK, "%s", err.text);
+    fx_trace_free(&t);
+}
+
+void qx_submit(struct qx *q, struct sm_trace_id id, const struct fx_span *spans, uint32_t count)
+{
+    struct fx_trace t = fx_trace(id, spans, count);
+    struct sm_buf body = {0};
+    struct sm_submit result;
+    for (uint32_t i = 0; i < count; i++)
+        sm_codec_otlp_proto_encode(&t.spans[i].encode, 1, &body);
+    struct sm_worker *w = sm_pipeline_worker(q->pipeline, 0);
+    struct sm_payload *p = sm_payload_new(sm_worker_payloads(w), body.size);
+    memcpy(p->data, body.data, body.size);
+    p->size = body.size;
+    p->arrived_ns = QX_NOW_NS;
+    sm_worker_submit(w, &sm_codec_otlp_proto, SM_SOURCE_LIVE, &p, &result);
+    cr_assert(result.rc == SM_OK && result.accepted == count, "%s", result.text);
+    sm_buf_fini(&body);
+    fx_trace_free(&t);
+}
+
+uint16_t qx_get(struct qx *q, const char *target)
+{
+    struct sm_str all = sm_str_c(target);
+    const char *mark = strchr(target, '?');
+    struct sm_str path = mark ? sm_str(target, (size_t)(mark - target)) : all;
+    struct sm_str query = mark ? sm_str_c(mark + 1) : SM_STR("");
+    sm_buf_fini(&q->reply.body);
+    q->reply = (struct sm_query_reply){0};
+    sm_query_answer(q->query, path, query, QX_NOW_NS, &q->reply);
+    q->reply.body.size_max = 0;
+    sm_buf_putc(&q->reply.body, '\0');
+    q->reply.body.size--;
+    return q->reply.status;
+}
+
+const char *qx_body(const struct qx *q)
+{
+    return (const char *)q->reply.body.data;
+}
+
+bool qx_has(const struct qx *q, const char *text)
+{
+    return strstr(qx_body(q), text) != NULL;
+}
+
+unsigned qx_times(const struct qx *q, const char *text)
+{
+    unsigned n = 0;
+    for (const char *p = qx_body(q); (p = strstr(p, text)); p += strlen(text))
+        n++;
+    return n;
+}
+
+void qx_expect(struct qx *q, const char *target, uint16_t status, const char *body)
+{
+    uint16_t got = qx_get(q, target);
+    cr_assert(got == status && strcmp(qx_body(q), body) == 0, "%s\n got %u %s\nwant %u %s", target, got, qx_body(q), status,
+              body);
+}
+
+void qx_expect_json(struct qx *q, const char *target, uint16_t status)
+{
+    struct sm_err err = {0};
+    uint16_t got = qx_get(q, target);
+    cr_assert_eq(got, status, "%s: got %u %s", target, got, qx_body(q));
+    struct sm_json j = sm_json_reader(q->reply.body.data, q->reply.body.size, 100);
+    sm_json_skip(&j);
+    cr_assert_eq(sm_json_end(&j, &err), SM_OK, "%s: %s in %s", target, err.text, qx_body(q));
+}
