@@ -7,7 +7,7 @@
 void traces_init(struct traces *t)
 {
     t->names = sm_names_new(1000, 1 << 20);
-    t->scopes = sm_scopes_new(t->names, 1000, 1 << 20);
+    t->scopes = sm_scopes_new(t->names, 1000, 64 << 20);
     t->names_cache = sm_names_cache_new(t->names);
     t->cache = sm_scopes_cache_new(t->scopes, t->names_cache);
 }
@@ -86,7 +86,12 @@ void trace_add(struct sm_trace *trace, uint32_t scope_id, uint64_t span_id, cons
         memcpy(p, private.ptr, private.len);
     uint32_t size = (uint32_t)(p - bytes + (ptrdiff_t)private.len);
     memcpy(chunk_room(&trace->data_last, size), bytes, size);
-    struct sm_span span = {.span_id = span_id, .scope_id = scope_id, .size = size};
+    struct sm_span span = {.span_id = span_id,
+                           .start_ns = 1000,
+                           .duration_ns = 1000,
+                           .scope_id = scope_id,
+                           .size = size,
+                           .kind_status = SM_KIND_SERVER};
     span.flags = (uint16_t)((tracestate ? SM_SPAN_TRACESTATE : 0) | (private.len ? SM_SPAN_PRIVATE : 0));
     memcpy(chunk_room(&trace->heads_last, sizeof span), &span, sizeof span);
     trace->span_count++;
