@@ -1,11 +1,12 @@
 /* Routing. */
 #include "query/api.h"
 #include "query/jaeger.h"
+#include "query/jaeger_v3.h"
 
 #include <stdlib.h>
 
 /* The first whose prefix fits gives the form of an error; the last fits every path. */
-static const struct sm_query_api *const apis[] = {&sm_jaeger_api};
+static const struct sm_query_api *const apis[] = {&sm_jaeger_v3_api, &sm_jaeger_api};
 
 struct sm_query *sm_query_new(const struct sm_query_env *env)
 {
@@ -24,6 +25,15 @@ void sm_query_free(struct sm_query *q)
     sm_source_free(q->source);
     sm_jaeger_json_free(q->jaeger_json);
     free(q);
+}
+
+bool sm_query_graph(struct sm_query *q, int64_t start_ms, int64_t end_ms, struct sm_graph *graph)
+{
+    if (q->env.graph)
+        return q->env.graph(q->env.graph_ctx, start_ms, end_ms, graph);
+    graph->start_ms = start_ms;
+    graph->end_ms = end_ms;
+    return true;
 }
 
 static bool pattern_fits(const char *pattern, const struct sm_query_request *r)

@@ -45,6 +45,10 @@ void sm_query_fail(struct sm_str path, uint16_t status, const char *text, struct
 
 /* ---- for the files of the APIs ---- */
 
+/* The dependency graph of a time range into a zero-initialised graph; an empty one without a source of graphs. False when it
+ * cannot be had now. */
+bool sm_query_graph(struct sm_query *q, int64_t start_ms, int64_t end_ms, struct sm_graph *graph) SM_MUST_USE;
+
 struct sm_query_route {
     const char *pattern; /* segments; "*" is any one: "api/services/" "*" "/operations" */
     void (*handle)(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply);

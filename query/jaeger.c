@@ -104,7 +104,7 @@ static void service_operations(struct sm_query *q, const struct sm_query_request
     sm_name_set_fini(&names);
 }
 
-static bool kind_fits(int wanted, uint8_t kind)
+bool sm_jaeger_kind_fits(int wanted, uint8_t kind)
 {
     return wanted == SM_STORE_KIND_ANY || wanted == kind || (wanted == SM_KIND_INTERNAL && kind == SM_KIND_UNSPECIFIED);
 }
@@ -127,7 +127,7 @@ static void operations(struct sm_query *q, const struct sm_query_request *r, str
     sm_name_set_sort(&names);
     open_data(reply);
     for (uint32_t i = 0; i < names.count; i++) {
-        if (!kind_fits(kind, names.items[i].kind))
+        if (!sm_jaeger_kind_fits(kind, names.items[i].kind))
             continue;
         sm_buf_puts(&reply->body, count++ ? ",{\"name\":" : "{\"name\":");
         sm_json_put_string(&reply->body, names.items[i].name);
@@ -427,7 +427,7 @@ static void dependencies(struct sm_query *q, const struct sm_query_request *r, s
         fail_invalid(reply, &err);
         return;
     }
-    if (q->env.graph && !q->env.graph(q->env.graph_ctx, end_ms - SM_MIN(lookback_ms, end_ms), end_ms, &graph)) {
+    if (!sm_query_graph(q, end_ms - SM_MIN(lookback_ms, end_ms), end_ms, &graph)) {
         fail(reply, 503, "the dependency graph is not available now");
         return;
     }

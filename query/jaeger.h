@@ -17,6 +17,8 @@ extern const struct sm_query_api sm_jaeger_api;
 const char *sm_jaeger_kind_name(uint8_t kind);
 /* The reverse, any case: a kind, or SM_STORE_KIND_ANY for the empty text. False for anything else. */
 bool sm_jaeger_kind_parse(struct sm_str text, int *kind);
+/* Whether an operation of this kind is among those of the wanted one; spans without a kind count as internal. */
+bool sm_jaeger_kind_fits(int wanted, uint8_t kind);
 
 /* Tags of a search: terms and the texts that they point to. Start zero-initialised. */
 struct sm_jaeger_tags {
