@@ -31,6 +31,7 @@ struct sm_query {
     struct sm_query_env env;
     struct sm_source *source;
     struct sm_jaeger_json *jaeger_json;
+    uint32_t service_count; /* of the last list of services: Zipkin lets caches keep names only where there are some */
 };
 
 struct sm_query *sm_query_new(const struct sm_query_env *env) SM_MUST_USE;

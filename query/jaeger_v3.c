@@ -401,14 +401,7 @@ static void dependencies(struct sm_query *q, const struct sm_query_request *r, s
     sm_graph_fini(&graph);
 }
 
-/* ---- what a backend can do ---- */
-
-static void capabilities(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply)
-{
-    (void)q;
-    (void)r;
-    sm_buf_puts(&reply->body, "{\"search\":{\"withoutServiceName\":true,\"sameSpanConjunction\":true}}");
-}
+/* ---- what is not there ---- */
 
 static void no_span_search(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply)
 {
@@ -424,7 +417,6 @@ static const struct sm_query_route routes[] = {
     {"api/v3/traces/*", trace},
     {"api/v3/trace-summaries", summaries},
     {"api/v3/dependencies", dependencies},
-    {"api/v3/capabilities", capabilities},
     {"api/v3/spans", no_span_search},
 };
 
