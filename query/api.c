@@ -2,12 +2,13 @@
 #include "query/api.h"
 #include "query/jaeger.h"
 #include "query/jaeger_v3.h"
+#include "query/own.h"
 #include "query/zipkin.h"
 
 #include <stdlib.h>
 
 /* The first whose prefix fits gives the form of an error; the last fits every path. */
-static const struct sm_query_api *const apis[] = {&sm_jaeger_v3_api, &sm_zipkin_api, &sm_jaeger_api};
+static const struct sm_query_api *const apis[] = {&sm_jaeger_v3_api, &sm_zipkin_api, &sm_own_api, &sm_jaeger_api};
 
 struct sm_query *sm_query_new(const struct sm_query_env *env)
 {
