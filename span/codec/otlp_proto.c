@@ -21,6 +21,7 @@ struct walk {
     struct sm_trace_id trace;
     uint64_t end_ns;
     uint64_t startless_duration_ns; /* from the private field */
+    uint64_t slots_seen[(SM_WANTED_MAX + 63) / 64];
     uint32_t attributes;
     uint8_t trace_id_size, span_id_size, parent_id_size;
     enum sm_reject reject; /* SM_REJECT_COUNT: none so far */
@@ -120,10 +121,10 @@ _Static_assert(SM_SLOT_ERROR == 0 && SM_SLOT_SAMPLING_PRIORITY == 1, "note_speci
 static void record(struct walk *w, uint32_t slot, const uint8_t *length_at, const uint8_t *any, size_t size)
 {
     struct sm_span *s = w->span;
-    for (unsigned i = 0; i < s->n_wanted; i++) {
-        if (SM_WANTED_SLOT(w->wanted[i]) == slot)
-            return; /* the first occurrence counts */
-    }
+    uint64_t bit = UINT64_C(1) << (slot & 63);
+    if (w->slots_seen[slot / 64] & bit)
+        return; /* the first occurrence counts */
+    w->slots_seen[slot / 64] |= bit;
     w->wanted[s->n_wanted++] = SM_WANTED_RECORD(slot, length_at - w->start);
     note_special(w, slot, any, size);
 }
@@ -158,6 +159,17 @@ static bool walk_attribute_general(struct walk *w, const uint8_t *p, const uint8
     return true;
 }
 
+/* An AnyValue that is one integer or bool, and nothing else. */
+SM_INLINE bool is_plain_number(const uint8_t *any, size_t size)
+{
+    if (any[0] != SM_PB_TAG(3, SM_PB_VARINT) && any[0] != SM_PB_TAG(2, SM_PB_VARINT))
+        return false;
+    size_t i = 1;
+    while (i < size && any[i] >= 0x80)
+        i++;
+    return i + 1 == size && size < 1 + SM_PB_VARINT_SIZE_MAX;
+}
+
 /* The common shape: 0x0a keylen key 0x12 anylen any, where any is one string, integer, bool or double. */
 SM_INLINE bool walk_attribute(struct walk *w, const uint8_t *p, const uint8_t *end)
 {
@@ -173,11 +185,16 @@ SM_INLINE bool walk_attribute(struct walk *w, const uint8_t *p, const uint8_t *e
     const uint8_t *any = at + 2;
     size_t any_size = at[1];
     if (SM_LIKELY(any[0] == SM_PB_TAG(1, SM_PB_BYTES) && any[1] < 0x80 && (size_t)any[1] + 2 == any_size)) {
-        check_text(w, any + 2, any_size - 2);
-    } else if (!walk_any(w, any, end, 1)) {
-        return false;
+        /* Tags and lengths are below 0x80 here: one look at all of it tells whether both texts are ASCII. */
+        if (SM_UNLIKELY(!sm_text_ascii(p, size))) {
+            check_text(w, key, key_size);
+            check_text(w, any + 2, any_size - 2);
+        }
+    } else {
+        check_text(w, key, key_size);
+        if (!is_plain_number(any, any_size) && !walk_any(w, any, end, 1))
+            return false;
     }
-    check_text(w, key, key_size);
     uint32_t slot = sm_wanted_find(w->d->wanted, key, key_size);
     if (SM_UNLIKELY(slot != SM_WANTED_NONE))
         record(w, slot, at + 1, any, any_size);
@@ -401,7 +418,8 @@ static const char *reject_text(enum sm_reject reason)
     return texts[reason];
 }
 
-static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, size_t size, uint32_t scope_id)
+/* All of a span but its scope. */
+static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, size_t size)
 {
     if (size > d->limits.span_bytes_max) {
         sm_batch_reject(b, SM_REJECT_SPAN_SIZE, reject_text(SM_REJECT_SPAN_SIZE));
@@ -425,7 +443,6 @@ static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const ui
     if (sm_span_status(s) == SM_STATUS_ERROR)
         s->flags |= SM_SPAN_ERROR;
     s->size = (uint32_t)size;
-    s->scope_id = scope_id;
     s->name_id = sm_names_cache_id(d->names_cache, sm_str(w.name, w.name_size));
     sm_batch_commit(b, w.trace, (uint32_t)(p - b->bytes));
     return SM_OK;
@@ -484,29 +501,61 @@ static enum sm_rc refuse_members(struct sm_batch *b, uint32_t n, enum sm_reject 
     return SM_OK;
 }
 
-static enum sm_rc decode_scope_spans(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, const uint8_t *end,
-                                     const struct sm_resource *resource, bool resource_sound)
+/* The scope of spans is known when all of its message has been seen, since the schema URL stands behind them. */
+static void set_scope(struct sm_batch *b, uint32_t first, uint32_t scope_id)
 {
-    struct group g;
-    if (!scan_group(p, end, &g))
-        return SM_E_INVALID;
-    if (!resource_sound || !head_is_sound(d, g.head, true))
-        return refuse_members(b, g.members, SM_REJECT_FIELD);
-    const struct sm_scope *scope =
-        resource ? sm_scopes_cache_scope(d->scopes, resource, g.head, g.schema_url, b->epoch) : NULL;
-    if (!scope)
-        return refuse_members(b, g.members, SM_REJECT_SCOPES_FULL);
-    if (g.members > d->limits.spans_max - SM_MIN(b->count, d->limits.spans_max))
-        return SM_E_LIMIT;
+    for (uint32_t i = first; i < b->count; i++)
+        sm_batch_span(b, i)->scope_id = scope_id;
+}
+
+/* Takes back the spans from `first` on. */
+static enum sm_rc refuse_from(struct sm_batch *b, uint32_t first, enum sm_reject reason)
+{
+    uint32_t n = b->count - first;
+    sm_batch_truncate(b, first);
+    return refuse_members(b, n, reason);
+}
+
+/* One pass: a second one would wait for memory at each span, one after the other. */
+static enum sm_rc decode_scope_spans(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, const uint8_t *end,
+                                     const struct sm_resource *resource)
+{
+    struct sm_str head = {"", 0}, schema_url = {"", 0};
+    uint32_t first = b->count;
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
-        if (f.number != 2)
+        if (f.number > 3)
             continue;
-        enum sm_rc rc = decode_span(d, b, f.bytes, f.size, scope->id);
-        if (rc != SM_OK)
-            return rc;
+        if (f.wire != SM_PB_BYTES)
+            return SM_E_INVALID;
+        if (f.number == 1) {
+            head = sm_str(f.bytes, f.size);
+        } else if (f.number == 3) {
+            schema_url = sm_str(f.bytes, f.size);
+        } else if (b->count + b->rejected_total >= d->limits.spans_max) {
+            return SM_E_LIMIT;
+        } else {
+            enum sm_rc rc = decode_span(d, b, f.bytes, f.size);
+            if (rc != SM_OK)
+                return rc;
+        }
     }
+    if (p != end)
+        return SM_E_INVALID;
+    if (!head_is_sound(d, head, true))
+        return refuse_from(b, first, SM_REJECT_FIELD);
+    const struct sm_scope *scope = sm_scopes_cache_scope(d->scopes, resource, head, schema_url, b->epoch);
+    if (!scope)
+        return refuse_from(b, first, SM_REJECT_SCOPES_FULL);
+    set_scope(b, first, scope->id);
     return SM_OK;
+}
+
+/* Spans of a resource that cannot be taken. */
+static enum sm_rc refuse_scope_spans(struct sm_batch *b, const uint8_t *p, const uint8_t *end, enum sm_reject reason)
+{
+    struct group g;
+    return scan_group(p, end, &g) ? refuse_members(b, g.members, reason) : SM_E_INVALID;
 }
 
 static enum sm_rc decode_resource_spans(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, const uint8_t *end)
@@ -521,7 +570,9 @@ static enum sm_rc decode_resource_spans(struct sm_decoder *d, struct sm_batch *b
     while (sm_pb_next(&p, end, &f)) {
         if (f.number != 2)
             continue;
-        enum sm_rc rc = decode_scope_spans(d, b, f.bytes, f.bytes + f.size, resource, sound);
+        const uint8_t *group_end = f.bytes + f.size;
+        enum sm_rc rc = resource ? decode_scope_spans(d, b, f.bytes, group_end, resource)
+                                 : refuse_scope_spans(b, f.bytes, group_end, sound ? SM_REJECT_SCOPES_FULL : SM_REJECT_FIELD);
         if (rc != SM_OK)
             return rc;
     }
