@@ -418,6 +418,24 @@ static const char *reject_text(enum sm_reject reason)
     return texts[reason];
 }
 
+/* Member by member: of a whole struct the compiler makes a string instruction, which costs more than a short span. */
+SM_INLINE void begin_walk(struct walk *w, struct sm_decoder *d, struct sm_span *span, const uint8_t *start)
+{
+    w->d = d;
+    w->span = span;
+    w->wanted = (uint32_t *)(span + 1);
+    w->start = start;
+    w->trace.hi = w->trace.lo = 0;
+    w->end_ns = w->startless_duration_ns = 0;
+    for (unsigned i = 0; i < SM_ARRAY_LEN(w->slots_seen); i++)
+        w->slots_seen[i] = 0;
+    w->attributes = 0;
+    w->trace_id_size = w->span_id_size = w->parent_id_size = 0;
+    w->reject = SM_REJECT_COUNT;
+    w->name = NULL;
+    w->name_size = 0;
+}
+
 /* All of a span but its scope. */
 static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, size_t size)
 {
@@ -429,7 +447,8 @@ static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const ui
     if (!s)
         return SM_E_NOMEM;
     memset(s, 0, sizeof *s);
-    struct walk w = {.d = d, .span = s, .wanted = (uint32_t *)(s + 1), .start = p, .reject = SM_REJECT_COUNT};
+    struct walk w;
+    begin_walk(&w, d, s, p);
     if (!walk_fields(&w, p, p + size))
         return SM_E_INVALID;
     if (w.attributes > d->limits.attributes_max)
