@@ -189,6 +189,24 @@ static bool filter_has(const struct filter *filter, uint64_t hash)
     return filter->count && (bucket_has(filter, bucket, f) || bucket_has(filter, other_bucket(filter, bucket, f), f));
 }
 
+static void filter_prefetch(const struct filter *filter, uint64_t hash)
+{
+    uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & filter->bucket_mask;
+    __builtin_prefetch(&filter->slots[(size_t)bucket * SLOTS_PER_BUCKET]);
+    __builtin_prefetch(&filter->slots[(size_t)other_bucket(filter, bucket, f) * SLOTS_PER_BUCKET]);
+}
+
+void sm_decided_prefetch(const struct sm_decided *d, struct sm_trace_id id)
+{
+    uint64_t hash = sm_hash_u64(id.lo);
+    if (d->kept_max)
+        __builtin_prefetch(&d->kept_heads[hash & d->kept_mask]);
+    if (d->young.count)
+        filter_prefetch(&d->young, hash);
+    if (d->old.count)
+        filter_prefetch(&d->old, hash);
+}
+
 enum sm_decided_state sm_decided_find(const struct sm_decided *d, struct sm_trace_id id, struct sm_decision *decision)
 {
     if (d->kept_max) {

@@ -392,29 +392,52 @@ SM_INLINE uint32_t index_at(const uint32_t *indexes, uint32_t i)
     return indexes ? indexes[i] : i;
 }
 
-/* Finds or opens the traces of a group of spans; spans of one request are often neighbours in one trace. */
+static void prefetch_trace(const struct sm_trace *t)
+{
+    __builtin_prefetch(t, 1);
+    __builtin_prefetch((const char *)t + SM_CACHE_LINE, 1);
+}
+
+/* The trace of a span whose id no trace has, or none exactly. */
+static struct sm_trace *join_or_open(struct sm_shard *s, uint64_t hash, const struct sm_batch *b, uint32_t k)
+{
+    struct sm_trace_id id = b->items[k].trace;
+    enum sm_trace_match match;
+    struct sm_trace *t = sm_trace_map_find(&s->map, hash, id, &match);
+    if (!t)
+        return trace_for_new_id(s, hash, id, sm_batch_span(b, k), b);
+    if (match == SM_TRACE_MATCH_JOINED)
+        join_id(s, t, id);
+    return t;
+}
+
+/* Finds or opens the traces of a group of spans. Ids that are not open are looked for among past decisions, whose memory is
+ * fetched for all of them first. Whatever depends on which traces are open happens in the order of the spans, so that the
+ * outcome does not depend on how they are grouped. */
 static void find_traces(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n,
                         struct sm_trace **traces)
 {
     uint64_t hashes[GROUP];
+    uint8_t others[GROUP];
+    unsigned other_count = 0;
     for (uint32_t i = 0; i < n; i++) {
         hashes[i] = sm_trace_map_hash(b->items[index_at(indexes, i)].trace.lo);
         sm_trace_map_prefetch(&s->map, hashes[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t k = index_at(indexes, i);
-        struct sm_trace_id id = b->items[k].trace;
+        struct sm_trace_id id = b->items[index_at(indexes, i)].trace;
         enum sm_trace_match match;
-        struct sm_trace *t = sm_trace_map_find(&s->map, hashes[i], id, &match);
-        if (SM_UNLIKELY(!t))
-            t = trace_for_new_id(s, hashes[i], id, sm_batch_span(b, k), b);
-        else if (SM_UNLIKELY(match == SM_TRACE_MATCH_JOINED))
-            join_id(s, t, id);
-        traces[i] = t;
-        if (t) {
-            __builtin_prefetch(t, 1);
-            __builtin_prefetch((char *)t + SM_CACHE_LINE, 1);
+        traces[i] = sm_trace_map_find(&s->map, hashes[i], id, &match);
+        if (SM_LIKELY(traces[i] && match == SM_TRACE_MATCH_EXACT)) {
+            prefetch_trace(traces[i]);
+        } else {
+            others[other_count++] = (uint8_t)i;
+            sm_decided_prefetch(s->decided, id);
         }
+    }
+    for (unsigned i = 0; i < other_count; i++) {
+        uint32_t at = others[i];
+        traces[at] = join_or_open(s, hashes[at], b, index_at(indexes, at));
     }
 }
 
@@ -646,6 +669,15 @@ int64_t sm_shard_next_fire_ns(const struct sm_shard *s)
     return s->firing ? INT64_MIN : sm_wheel_next_ns(&s->wheel);
 }
 
+/* What closing these windows will write outside of the traces. */
+static void prefetch_tables(const struct sm_shard *s, struct sm_trace *const *traces, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        sm_trace_map_prefetch(&s->map, sm_trace_map_hash(traces[i]->id.lo));
+        sm_decided_prefetch(s->decided, traces[i]->id);
+    }
+}
+
 /* Walks the chunk chains of several traces in step, so that their cache misses overlap: closing a window reads every head,
  * and none has been touched for seconds. */
 static void prefetch_chains(struct sm_trace *const *traces, unsigned n)
@@ -690,6 +722,7 @@ static bool fire_slice(struct sm_shard *s, int64_t tick_ns)
         unsigned n = 0;
         while (n < FIRE_GROUP && (group[n] = sm_wheel_pop(&s->wheel)))
             n++;
+        prefetch_tables(s, group, n);
         prefetch_chains(group, n);
         for (unsigned i = 0; i < n; i++)
             spans += look_at(s, group[i], tick_ns);
