@@ -34,7 +34,7 @@ struct rig {
     struct sm_rules_config rules;
     struct sm_windows windows;
     bool threads;                /* a worker with a loop, which the test polls */
-    unsigned shards;
+    unsigned workers, shards;    /* 0: one */
     uint64_t memory_bytes;
     const struct sm_analyzer *analyzers;
     unsigned analyzer_count;
@@ -92,7 +92,7 @@ static inline void rig_sink_close(void *sink SM_UNUSED)
 static const struct sm_sink_ops rig_sink_ops = {
     .type = "rig",
     .thread = SM_SINK_THREAD_OWN,
-    .batch_spans_max = 1000,
+    .batch_spans_max = 1, /* every trace by itself, at once */
     .batch_linger_ns = SM_MS,
     .in_flight_max = 4,
     .open = rig_sink_open,
@@ -106,6 +106,7 @@ static inline void rig_open(struct rig *r)
     struct sm_err err = {0};
     struct sm_rules_error error;
     r->shards = r->shards ? r->shards : 1;
+    r->workers = r->workers ? r->workers : 1;
     if (!r->windows.idle_ns)
         r->windows = sm_windows_default;
     r->names = sm_names_new(100000, 1 << 24);
@@ -117,6 +118,7 @@ static inline void rig_open(struct rig *r)
                                       .sink_count = 1,
                                       .shards = r->shards,
                                       .placement = SM_FANOUT_INLINE,
+                                      .ordered = !r->threads,
                                       .queue_bytes_max = 1 << 26,
                                       .seed = 1,
                                       .names = r->names,
@@ -125,7 +127,7 @@ static inline void rig_open(struct rig *r)
     cr_assert_not_null(r->fanout, "%s", err.text);
     struct sm_pipeline_config config = {
         .placement = r->threads ? SM_PLACEMENT_THREADS : SM_PLACEMENT_INLINE,
-        .workers = 1,
+        .workers = r->workers,
         .shards = r->shards,
         .windows = r->windows,
         .limits = sm_codec_limits_default,
