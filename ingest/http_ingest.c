@@ -40,8 +40,13 @@ const struct sm_http_counters *sm_http_ingest_counters(const struct sm_receiver 
 
 static void refuse(struct sm_receiver *r, struct sm_submit *result, enum sm_rc rc, const char *text)
 {
-    sm_worker_count_undecodable(r->worker);
     *result = (struct sm_submit){.rc = rc};
+    if (rc == SM_E_AGAIN) {
+        sm_worker_count_overload(r->worker);
+        result->retry_after_ns = SM_SEC;
+    } else {
+        sm_worker_count_undecodable(r->worker);
+    }
     snprintf(result->text, sizeof result->text, "%s", text);
 }
 
