@@ -16,6 +16,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define NOW_NS (INT64_C(1700000100) * SM_SEC)
+#define MEMORY "/dev/shm" /* files there cost no disk writes */
 enum { BLOCKS_MAX = 64, TRACES = 40 };
 
 static char dir[64], name[SM_FORMAT_NAME_SIZE];
@@ -131,7 +132,7 @@ static void read_segment(void)
 static void prepare(void)
 {
     sm_log_setup(&(struct sm_log_config){.fd = open("/dev/null", O_WRONLY)});
-    snprintf(dir, sizeof dir, "%s/spanmill-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(dir, sizeof dir, "%.40s/spanmill-fuzz-XXXXXX", access(MEMORY, W_OK) == 0 ? MEMORY : P_tmpdir);
     SM_ASSERT(mkdtemp(dir));
     atexit(remove_dir);
     struct sm_store *store = open_store();
