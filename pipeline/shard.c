@@ -851,18 +851,20 @@ static struct sm_trace *heaviest(const struct sm_shard *s)
 }
 
 /* Above the hard mark: the heaviest traces first, then those whose window would close next, until this shard is back at its
- * part of the soft mark. Each gets a real decision. */
+ * part of the soft mark. Each gets a real decision. Memory of kept traces counts as gone here, though it comes home only when
+ * the sinks are through: otherwise every window would close for one that is too large. */
 static void decide_early(struct sm_shard *s, int64_t now_ns)
 {
     const struct sm_budget *budget = s->config.budget;
-    uint64_t goal = budget->soft_bytes / budget->shards;
+    uint64_t goal = budget->soft_bytes / budget->shards, used = sm_slab_bytes_used(s->slab);
     uint32_t from = 0;
-    for (unsigned n = 0; n < EARLY_PER_TEND && sm_slab_bytes_used(s->slab) > goal; n++) {
+    for (unsigned n = 0; n < EARLY_PER_TEND && used > goal; n++) {
         struct sm_trace *t = heaviest(s);
         if (!t)
             t = sm_wheel_oldest(&s->wheel, &from);
         if (!t)
             return;
+        used -= SM_MIN(used, (uint64_t)t->memory);
         sm_wheel_remove(&s->wheel, t);
         seal(s, t, SM_TRIGGER_MEMORY, now_ns);
     }

@@ -41,6 +41,14 @@ SM_INLINE void check_text(struct walk *w, const uint8_t *p, size_t n)
         refuse(w, SM_REJECT_UTF8);
 }
 
+/* The same for a text that may be long: names, keys and messages are under the limit on values too. */
+static void check_long_text(struct walk *w, const uint8_t *p, size_t n)
+{
+    if (SM_UNLIKELY(n > w->d->limits.value_bytes_max))
+        refuse(w, SM_REJECT_VALUE_SIZE);
+    check_text(w, p, n);
+}
+
 static bool walk_any(struct walk *w, const uint8_t *p, const uint8_t *end, uint32_t depth);
 
 /* KeyValue of a kvlist or of an attribute list that nobody wants keys of. */
@@ -49,7 +57,7 @@ static bool walk_key_value(struct walk *w, const uint8_t *p, const uint8_t *end,
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number == 1 && f.wire == SM_PB_BYTES)
-            check_text(w, f.bytes, f.size);
+            check_long_text(w, f.bytes, f.size);
         else if (f.number == 2 && f.wire == SM_PB_BYTES) {
             if (!walk_any(w, f.bytes, f.bytes + f.size, depth))
                 return false;
@@ -137,7 +145,7 @@ static bool walk_attribute_general(struct walk *w, const uint8_t *p, const uint8
     size_t key_size = 0, any_size = 0;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number == 1 && f.wire == SM_PB_BYTES) {
-            check_text(w, f.bytes, f.size);
+            check_long_text(w, f.bytes, f.size);
             key = f.bytes;
             key_size = f.size;
         } else if (f.number == 2 && f.wire == SM_PB_BYTES) {
@@ -215,7 +223,7 @@ static bool walk_event_or_link(struct walk *w, const uint8_t *p, const uint8_t *
         } else if (f.number == text_field) {
             if (f.wire != SM_PB_BYTES)
                 return false;
-            check_text(w, f.bytes, f.size);
+            check_long_text(w, f.bytes, f.size);
         } else if (link ? (f.number <= 2 && f.wire != SM_PB_BYTES) : (f.number == 1 && f.wire != SM_PB_FIXED64)) {
             return false;
         }
@@ -232,7 +240,7 @@ static bool walk_status(struct walk *w, const uint8_t *p, const uint8_t *end)
         if (f.number == 2) {
             if (f.wire != SM_PB_BYTES)
                 return false;
-            check_text(w, f.bytes, f.size);
+            check_long_text(w, f.bytes, f.size);
         } else if (f.number == 3) {
             if (f.wire != SM_PB_VARINT)
                 return false;
@@ -292,12 +300,12 @@ SM_INLINE bool walk_bytes_field(struct walk *w, uint32_t number, const uint8_t *
         w->span->parent_id = take_span_id(p, size, &w->parent_id_size);
         return true;
     case SM_OTLP_TRACE_STATE:
-        check_text(w, p, size);
+        check_long_text(w, p, size);
         if (size)
             w->span->flags |= SM_SPAN_TRACESTATE;
         return true;
     case SM_OTLP_NAME:
-        check_text(w, p, size);
+        check_long_text(w, p, size);
         w->name = p;
         w->name_size = size;
         return true;
@@ -493,9 +501,9 @@ static bool scan_group(const uint8_t *p, const uint8_t *end, struct group *g)
     return p == end;
 }
 
-/* Resource{attributes=1} and InstrumentationScope{name=1, version=2, attributes=3}: framing only, they are checked once per
- * batch and interned by content. */
-static bool head_is_sound(struct sm_decoder *d, struct sm_str head, bool scope)
+/* Resource{attributes=1} and InstrumentationScope{name=1, version=2, attributes=3}, which are interned by content. Why spans of
+ * it must be refused; SM_REJECT_COUNT: it is sound. */
+static enum sm_reject check_head(struct sm_decoder *d, struct sm_str head, bool scope)
 {
     struct walk w = {.d = d, .reject = SM_REJECT_COUNT};
     const uint8_t *p = (const uint8_t *)head.ptr, *end = p + head.len;
@@ -503,14 +511,17 @@ static bool head_is_sound(struct sm_decoder *d, struct sm_str head, bool scope)
     while (sm_pb_next(&p, end, &f)) {
         if (f.number == (scope ? 3u : 1u)) {
             if (f.wire != SM_PB_BYTES || !walk_key_value(&w, f.bytes, f.bytes + f.size, 1))
-                return false;
+                return SM_REJECT_FIELD;
+            w.attributes++;
         } else if (scope && f.number <= 2) {
             if (f.wire != SM_PB_BYTES)
-                return false;
-            check_text(&w, f.bytes, f.size);
+                return SM_REJECT_FIELD;
+            check_long_text(&w, f.bytes, f.size);
         }
     }
-    return p == end && w.reject == SM_REJECT_COUNT;
+    if (w.attributes > d->limits.attributes_max)
+        refuse(&w, SM_REJECT_ATTRIBUTES);
+    return p == end ? w.reject : SM_REJECT_FIELD;
 }
 
 static enum sm_rc refuse_members(struct sm_batch *b, uint32_t n, enum sm_reject reason)
@@ -561,8 +572,9 @@ static enum sm_rc decode_scope_spans(struct sm_decoder *d, struct sm_batch *b, c
     }
     if (p != end)
         return SM_E_INVALID;
-    if (!head_is_sound(d, head, true))
-        return refuse_from(b, first, SM_REJECT_FIELD);
+    enum sm_reject reject = check_head(d, head, true);
+    if (SM_UNLIKELY(reject != SM_REJECT_COUNT))
+        return refuse_from(b, first, reject);
     const struct sm_scope *scope = sm_scopes_cache_scope(d->scopes, resource, head, schema_url, b->epoch);
     if (!scope)
         return refuse_from(b, first, SM_REJECT_SCOPES_FULL);
@@ -582,16 +594,16 @@ static enum sm_rc decode_resource_spans(struct sm_decoder *d, struct sm_batch *b
     struct group g;
     if (!scan_group(p, end, &g))
         return SM_E_INVALID;
-    bool sound = head_is_sound(d, g.head, false);
+    enum sm_reject reject = check_head(d, g.head, false);
     const struct sm_resource *resource =
-        sound ? sm_scopes_cache_resource(d->scopes, g.head, g.schema_url, b->epoch) : NULL;
+        reject == SM_REJECT_COUNT ? sm_scopes_cache_resource(d->scopes, g.head, g.schema_url, b->epoch) : NULL;
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number != 2)
             continue;
         const uint8_t *group_end = f.bytes + f.size;
-        enum sm_rc rc = resource ? decode_scope_spans(d, b, f.bytes, group_end, resource)
-                                 : refuse_scope_spans(b, f.bytes, group_end, sound ? SM_REJECT_SCOPES_FULL : SM_REJECT_FIELD);
+        enum sm_rc rc = reject == SM_REJECT_COUNT ? decode_scope_spans(d, b, f.bytes, group_end, resource)
+                                                  : refuse_scope_spans(b, f.bytes, group_end, reject);
         if (rc != SM_OK)
             return rc;
     }
