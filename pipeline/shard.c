@@ -58,7 +58,7 @@ struct sm_shard {
     struct sm_view_scratch *scratch;
     void *policy_scratch;
     void **analyzer_states;
-    struct sm_trace *closing;   /* over a limit: closed when the batch is through */
+    struct sm_trace *closing;   /* over a limit: closed when the group is through */
     struct parked_list waiting; /* posted with the tick that is being solved */
     struct parked_list asking;  /* will be posted with the next tick */
     bool posted;
@@ -352,9 +352,8 @@ static SM_COLD struct sm_trace *trace_for_new_id(struct sm_shard *s, uint64_t ha
 }
 
 /* The wider id wins, so that a joined trace has its 128 bits. */
-static void join_id(struct sm_shard *s, struct sm_trace *t, struct sm_trace_id id)
+static void widen_id(struct sm_shard *s, struct sm_trace *t, struct sm_trace_id id)
 {
-    sm_stats_add(s->config.stats, SM_STAT_IDS_JOINED, 1);
     if (t->id.hi == 0)
         sm_trace_map_widen(&s->map, t, id.hi);
 }
@@ -375,7 +374,7 @@ static SM_COLD void hold_other_source(struct sm_shard *s, struct sm_trace *t, co
     t->more_epochs = r;
 }
 
-/* A trace passed a limit: it closes when the batch is through, because later spans of the batch may still point to it. */
+/* A trace passed a limit: it takes no more spans, and closes when the group is through, because some still point to it. */
 static SM_COLD void mark_closing(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger)
 {
     t->closing = true;
@@ -418,13 +417,19 @@ SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_sp
     s->bytes_open += size;
     if (SM_UNLIKELY(t->source != b->source))
         hold_other_source(s, t, b);
-    if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes) && !t->closing)
+    if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes))
         mark_closing(s, t, t->span_count >= s->config.windows.max_spans ? SM_TRIGGER_SPANS : SM_TRIGGER_BYTES);
 }
 
 SM_INLINE uint32_t index_at(const uint32_t *indexes, uint32_t i)
 {
     return indexes ? indexes[i] : i;
+}
+
+static void join_id(struct sm_shard *s, struct sm_trace *t, struct sm_trace_id id)
+{
+    sm_stats_add(s->config.stats, SM_STAT_IDS_JOINED, 1);
+    widen_id(s, t, id);
 }
 
 /* Finds or opens the traces of a group of spans; spans of one request are often neighbours in one trace. */
@@ -449,34 +454,6 @@ static void find_traces(struct sm_shard *s, const struct sm_batch *b, const uint
         if (t) {
             __builtin_prefetch(t, 1);
             __builtin_prefetch((char *)t + SM_CACHE_LINE, 1);
-        }
-    }
-}
-
-static void ingest_group(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n)
-{
-    struct sm_trace *traces[GROUP];
-    find_traces(s, b, indexes, n, traces);
-    for (uint32_t i = 0; i < n; i++) {
-        struct sm_trace *t = traces[i];
-        if (SM_UNLIKELY(!t))
-            continue;
-        const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
-        t->group_heads += sm_span_head_size(span);
-        t->group_bytes += span->size;
-        __builtin_prefetch(t->head_at, 1);
-        __builtin_prefetch(t->data_at, 1);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        if (i + AHEAD < n && traces[i + AHEAD]) {
-            /* As a number: a trace without a chunk has no data_at, and NULL + 64 is undefined. */
-            uintptr_t data = (uintptr_t)traces[i + AHEAD]->data_at;
-            __builtin_prefetch((const void *)(data + 64), 1);
-            __builtin_prefetch((const void *)(data + 128), 1);
-        }
-        if (SM_LIKELY(traces[i] != NULL)) {
-            uint32_t k = index_at(indexes, i);
-            append(s, traces[i], sm_batch_span(b, k), sm_batch_bytes(b, k), b);
         }
     }
 }
@@ -622,6 +599,64 @@ static void seal_closing(struct sm_shard *s, int64_t now_ns)
     }
 }
 
+/* Closes what is over a limit. Spans of the group that came after that, `left`, then find their traces anew: where a trace is
+ * cut depends on its own spans only, not on what else is in the batch or on the number of shards. */
+static SM_COLD void close_and_go_on(struct sm_shard *s, const struct sm_batch *b, const uint32_t *left, uint32_t n)
+{
+    seal_closing(s, b->arrived_ns);
+    for (uint32_t i = 0; i < n; i++) {
+        struct sm_trace_id id = b->items[left[i]].trace;
+        const struct sm_span *span = sm_batch_span(b, left[i]);
+        uint64_t hash = sm_trace_map_hash(id.lo);
+        enum sm_trace_match match;
+        struct sm_trace *t = sm_trace_map_find(&s->map, hash, id, &match);
+        if (!t)
+            t = trace_for_new_id(s, hash, id, span, b);
+        else if (match == SM_TRACE_MATCH_JOINED)
+            widen_id(s, t, id);
+        if (!t)
+            continue;
+        t->group_heads += sm_span_head_size(span);
+        t->group_bytes += span->size;
+        append(s, t, span, sm_batch_bytes(b, left[i]), b);
+        seal_closing(s, b->arrived_ns);
+    }
+}
+
+static void ingest_group(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n)
+{
+    struct sm_trace *traces[GROUP];
+    uint32_t left[GROUP], left_count = 0;
+    find_traces(s, b, indexes, n, traces);
+    for (uint32_t i = 0; i < n; i++) {
+        struct sm_trace *t = traces[i];
+        if (SM_UNLIKELY(!t))
+            continue;
+        const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
+        t->group_heads += sm_span_head_size(span);
+        t->group_bytes += span->size;
+        __builtin_prefetch(t->head_at, 1);
+        __builtin_prefetch(t->data_at, 1);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + AHEAD < n && traces[i + AHEAD]) {
+            /* As a number: a trace without a chunk has no data_at, and NULL + 64 is undefined. */
+            uintptr_t data = (uintptr_t)traces[i + AHEAD]->data_at;
+            __builtin_prefetch((const void *)(data + 64), 1);
+            __builtin_prefetch((const void *)(data + 128), 1);
+        }
+        if (SM_UNLIKELY(traces[i] == NULL))
+            continue;
+        uint32_t k = index_at(indexes, i);
+        if (SM_UNLIKELY(traces[i]->closing))
+            left[left_count++] = k;
+        else
+            append(s, traces[i], sm_batch_span(b, k), sm_batch_bytes(b, k), b);
+    }
+    if (SM_UNLIKELY(s->closing != NULL))
+        close_and_go_on(s, b, left, left_count);
+}
+
 void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t count)
 {
     for (uint32_t at = 0; at < count; at += GROUP) {
@@ -634,8 +669,6 @@ void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *b, const uint32_
                 all[i] = at + i;
             ingest_group(s, b, all, n);
         }
-        if (SM_UNLIKELY(s->closing))
-            seal_closing(s, b->arrived_ns);
     }
 }
 

@@ -70,7 +70,7 @@ struct sm_trace {
     uint16_t source;                   /* of the first span; its clock drives the window */
     uint32_t epoch;                    /* oldest epoch of its source */
     bool has_root;                     /* a span without parent is there */
-    bool closing;                      /* over a limit: closes when the batch being copied is through */
+    bool closing;                      /* over a limit: takes no more spans */
     bool late;                         /* spans that follow a decision already made */
     uint8_t trigger;                   /* enum sm_trigger */
 
