@@ -223,7 +223,7 @@ static bool add_data_chunk(struct sm_shard *s, struct sm_trace *t, uint32_t span
     t->data_last = chunk;
     t->data_at = chunk->data;
     t->data_end = chunk->data + chunk->size;
-    if (SM_UNLIKELY(t->memory > HEAVY_BYTES))
+    if (SM_UNLIKELY(t->memory > HEAVY_BYTES) && !t->parked)
         heavy_note(s, t);
     return true;
 }
@@ -417,7 +417,7 @@ SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_sp
     s->bytes_open += size;
     if (SM_UNLIKELY(t->source != b->source))
         hold_other_source(s, t, b);
-    if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes))
+    if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes) && !t->parked)
         mark_closing(s, t, t->span_count >= s->config.windows.max_spans ? SM_TRIGGER_SPANS : SM_TRIGGER_BYTES);
 }
 
@@ -510,6 +510,7 @@ static void remember(struct sm_shard *s, const struct sm_trace *t)
 /* The verdict is final: analyse, then hand on or free. The view is of this trace. */
 static void finish(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v)
 {
+    sm_trace_map_remove(&s->map, t);
     if (t->late && !v->context)
         sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_UNLINKED, t->span_count);
     for (unsigned i = 0; i < s->config.analyzer_count; i++)
@@ -546,13 +547,16 @@ static void apply(struct sm_trace *t, const struct sm_proposal *p, bool keep, ui
     t->randomness_derived = p->randomness_derived;
 }
 
-/* Proposes from rule `from` on; finishes or parks. */
+/* Proposes from rule `from` on; finishes or parks. A parked trace stays in the map: spans that come before its decision are
+ * part of it, though not of its cost. */
 static void propose(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v, uint16_t from)
 {
     const struct sm_policy *policy = s->config.policy;
     struct sm_proposal p;
     policy->propose(policy->rules, s->policy_scratch, v, s->scratch, from, &p);
     if (p.what == SM_PROPOSED_LIMIT) {
+        t->parked = true;
+        t->closing = false;
         parked_add(&s->asking, t, &p);
         return;
     }
@@ -575,7 +579,6 @@ static void count_closed(struct sm_shard *s, enum sm_trigger trigger)
 /* Closes a window that is out of the wheel. */
 static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger, int64_t now_ns)
 {
-    sm_trace_map_remove(&s->map, t);
     if (SM_UNLIKELY(t->memory > HEAVY_BYTES))
         heavy_remove(s, t);
     sm_trace_settle(t);
@@ -778,6 +781,7 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
     struct sm_limiter_candidate c = {p->proposal.randomness, p->trace->id, p->proposal.cost, 0};
     uint64_t threshold;
     bool granted = sm_coordinator_granted(s->config.coordinator, p->proposal.limiter, &c, &threshold);
+    sm_trace_settle(p->trace);
     const struct sm_view *v = lay_out(s, p->trace);
     if (!granted && p->proposal.or_next) {
         propose(s, p->trace, v, (uint16_t)(p->proposal.rule + 1));
@@ -822,6 +826,7 @@ void sm_shard_skip(struct sm_shard *s, int64_t now_ns)
 
 static void drop_for_shutdown(struct sm_shard *s, struct sm_trace *t)
 {
+    sm_trace_map_remove(&s->map, t);
     sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_SHUTDOWN, t->span_count);
     s->spans_open -= t->span_count;
     s->bytes_open -= t->bytes;
@@ -840,7 +845,6 @@ void sm_shard_abandon(struct sm_shard *s)
     uint32_t from = 0;
     for (struct sm_trace *t; (t = sm_wheel_oldest(&s->wheel, &from));) {
         sm_wheel_remove(&s->wheel, t);
-        sm_trace_map_remove(&s->map, t);
         sm_trace_settle(t);
         drop_for_shutdown(s, t);
     }
