@@ -249,7 +249,7 @@ static enum sm_trigger due(const struct sm_shard *s, const struct sm_trace *t, i
         return now_ns >= t->last_ns + w->late_ns || now_ns >= t->opened_ns + w->max_age_ns ? SM_TRIGGER_LATE : SM_TRIGGER_NONE;
     if (t->has_root && now_ns >= t->last_ns + w->after_root_ns)
         return SM_TRIGGER_ROOT;
-    if (now_ns >= t->last_ns + w->idle_ns)
+    if (!t->has_root && now_ns >= t->last_ns + w->idle_ns)
         return SM_TRIGGER_IDLE;
     return now_ns >= t->opened_ns + w->max_age_ns ? SM_TRIGGER_AGE : SM_TRIGGER_NONE;
 }
@@ -269,7 +269,7 @@ static struct sm_trace *trace_open(struct sm_shard *s, uint64_t hash, struct sm_
     t->shard = (uint16_t)s->config.index;
     t->epoch = sm_epochs_hold(s->epochs, b->source, b->epoch);
     sm_trace_map_add(&s->map, hash, t);
-    sm_wheel_add(&s->wheel, t, b->arrived_ns + SM_MIN(s->config.windows.after_root_ns, s->config.windows.max_age_ns));
+    sm_wheel_add(&s->wheel, t, look_at_ns(s, t, b->arrived_ns));
     sm_stats_add(s->config.stats, SM_STAT_TRACES_OPENED, 1);
     return t;
 }

@@ -25,7 +25,7 @@ struct sm_chunk {
 enum sm_trigger {
     SM_TRIGGER_NONE,
     SM_TRIGGER_ROOT,     /* the root is there and the trace has been quiet */
-    SM_TRIGGER_IDLE,     /* no span for windows.idle */
+    SM_TRIGGER_IDLE,     /* no root, and no span for windows.idle */
     SM_TRIGGER_AGE,      /* open for windows.max_age */
     SM_TRIGGER_SPANS,    /* windows.max_spans */
     SM_TRIGGER_BYTES,    /* windows.max_bytes */
