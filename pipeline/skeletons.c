@@ -67,24 +67,6 @@ static uint64_t reserve(struct sm_skeletons *s, size_t size)
     return position;
 }
 
-void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_t now_ns)
-{
-    size_t size = sizeof(struct skeleton) + view->count * sizeof(struct sm_span);
-    if (!s->ring || size > s->size / 4)
-        return;
-    uint64_t position = reserve(s, size);
-    struct skeleton *k = (struct skeleton *)(s->ring + position % s->size);
-    uint64_t *slot = slot_of(s, view->trace->id.lo);
-    *k = (struct skeleton){view->trace->id.lo, now_ns, position, *slot, view->count, (uint32_t)size};
-    struct sm_span *heads = (struct sm_span *)(k + 1);
-    for (uint32_t i = 0; i < view->count; i++) {
-        heads[i] = *view->spans[i].span;
-        heads[i].n_wanted = 0;
-        heads[i].flags &= (uint16_t)~SM_SPAN_PRIVATE; /* it is in the bytes, which are gone */
-    }
-    *slot = position + 1;
-}
-
 /* What an index entry means; NULL when the ring has moved over it. */
 static const struct skeleton *skeleton_at(const struct sm_skeletons *s, uint64_t entry)
 {
@@ -94,13 +76,39 @@ static const struct skeleton *skeleton_at(const struct sm_skeletons *s, uint64_t
     return k->position == entry - 1 ? k : NULL;
 }
 
+static const struct skeleton *newest_of(const struct sm_skeletons *s, uint64_t lo)
+{
+    const struct skeleton *k = skeleton_at(s, *slot_of(s, lo));
+    for (unsigned walked = 0; k && k->lo != lo; walked++)
+        k = walked < CHAIN_MAX ? skeleton_at(s, k->older) : NULL;
+    return k;
+}
+
+void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_t now_ns)
+{
+    size_t size = sizeof(struct skeleton) + view->count * sizeof(struct sm_span);
+    if (!s->ring || size > s->size / 4)
+        return;
+    const struct skeleton *before = view->context ? newest_of(s, view->trace->id.lo) : NULL;
+    int64_t sealed_ns = before ? before->sealed_ns : now_ns;
+    uint64_t position = reserve(s, size);
+    struct skeleton *k = (struct skeleton *)(s->ring + position % s->size);
+    uint64_t *slot = slot_of(s, view->trace->id.lo);
+    *k = (struct skeleton){view->trace->id.lo, sealed_ns, position, *slot, view->count, (uint32_t)size};
+    struct sm_span *heads = (struct sm_span *)(k + 1);
+    for (uint32_t i = 0; i < view->count; i++) {
+        heads[i] = *view->spans[i].span;
+        heads[i].n_wanted = 0;
+        heads[i].flags &= (uint16_t)~SM_SPAN_PRIVATE; /* it is in the bytes, which are gone */
+    }
+    *slot = position + 1;
+}
+
 const struct sm_span *sm_skeletons_find(const struct sm_skeletons *s, struct sm_trace_id id, int64_t now_ns, uint32_t *count)
 {
     if (!s->ring)
         return NULL;
-    const struct skeleton *k = skeleton_at(s, *slot_of(s, id.lo));
-    for (unsigned walked = 0; k && k->lo != id.lo; walked++)
-        k = walked < CHAIN_MAX ? skeleton_at(s, k->older) : NULL;
+    const struct skeleton *k = newest_of(s, id.lo);
     if (!k || now_ns - k->sealed_ns > s->grace_ns)
         return NULL;
     *count = k->count;
