@@ -2,6 +2,7 @@
 #include "sim.h"
 
 #include "base/hash.h"
+#include "pipeline/wheel.h"
 #include "pipeline/worker.h"
 
 #include <stdlib.h>
@@ -122,6 +123,24 @@ static bool all_adds_up(const struct sim_run *run, struct sm_buf *text)
     return ok;
 }
 
+static void add_undecided(void *ctx, const struct sm_trace *trace)
+{
+    *(uint64_t *)ctx += trace->parked ? 0 : trace->bytes;
+}
+
+/* Above the hard mark windows are decided until memory is below it: at the latest at the next tick. */
+static bool memory_holds(struct sim_run *run, struct sm_buf *text)
+{
+    uint64_t open = 0;
+    uint64_t hard = (uint64_t)((double)run->engine->budget_bytes * run->plan->config->memory.hard);
+    sm_pipeline_visit_open(run->engine->pipeline, NULL, add_undecided, &open);
+    bool ok = !run->plan->memory || open <= hard + run->tick_bytes;
+    if (!ok)
+        sm_buf_printf(text, "open windows hold %llu bytes, %llu of them since the last tick; the hard mark is %llu\n",
+                      (unsigned long long)open, (unsigned long long)run->tick_bytes, (unsigned long long)hard);
+    return ok;
+}
+
 /* ---- Traffic ---- */
 
 static bool submit(struct sim_run *run, uint32_t index, struct sm_buf *text)
@@ -135,8 +154,12 @@ static bool submit(struct sim_run *run, uint32_t index, struct sm_buf *text)
     struct sm_submit result;
     sm_worker_submit(w, codec_of(from->format), SM_SOURCE_LIVE, &p, &result);
     run->taken[index] = result.rc == SM_OK;
-    if (result.rc == SM_E_AGAIN && run->plan->memory)
+    for (uint32_t i = 0; i < from->count && run->taken[index]; i++)
+        run->tick_bytes += run->traffic->spans[from->spans[i]].head.size;
+    if (result.rc == SM_E_AGAIN && run->plan->memory) {
+        run->refused++;
         return true;
+    }
     if (from->malformed) {
         if (result.rc == SM_OK || result.rc == SM_E_AGAIN)
             sm_buf_printf(text, "payload %u is broken and was answered %s\n", index, sm_rc_name(result.rc));
@@ -167,13 +190,15 @@ static bool play(struct sim_run *run, struct sm_buf *text)
     for (uint32_t i = 0; i < run->traffic->payload_count; i++) {
         int64_t at_ns = run->traffic->payloads[i].at_ns;
         advance(run, now_ns, at_ns);
+        if (now_ns / SM_TICK_NS != at_ns / SM_TICK_NS)
+            run->tick_bytes = 0;
         now_ns = at_ns;
         if (!submit(run, i, text))
             return false;
         poll_sinks(run, now_ns);
-        if (i % CHECK_EVERY == 0 && !run->plan->ordered && !all_adds_up(run, text))
-            return false;
-        if (i % CHECK_EVERY == 0 && run->plan->ordered && !spans_add_up(run, text))
+        if (i % CHECK_EVERY)
+            continue;
+        if (!memory_holds(run, text) || !(run->plan->ordered ? spans_add_up(run, text) : all_adds_up(run, text)))
             return false;
     }
     run->closed_ns = now_ns + run->plan->tail_ms * SM_MS;

@@ -51,10 +51,13 @@ static bool run_shards(const struct sim_plan *plan, const struct sim_traffic *tr
     bool ok = sim_drive(&run, &text) && sim_bytes_check(&run, &text) &&
               (!plan->exact || sim_model_check(&run, sums, &text)) &&
               (plan->memory || !plan->caches_hold || same_digest(&run, first, &text));
-    if (!ok)
-        say(plan, shards, &text);
-    else
+    if (ok) {
+        sums->refused += run.refused;
+        sums->early += sm_pipeline_stat(run.engine->pipeline, SM_STAT_CLOSED_MEMORY);
         sim_run_free(&run);
+    } else {
+        say(plan, shards, &text);
+    }
     sm_buf_fini(&text);
     return ok;
 }
@@ -121,6 +124,8 @@ int main(int argc, char **argv)
     printf("compared with the model: %llu windows (%llu late) of %llu spans, %llu duplicates, %llu calls of the graph\n",
            (unsigned long long)sums.windows, (unsigned long long)sums.late_windows, (unsigned long long)sums.spans,
            (unsigned long long)sums.duplicates, (unsigned long long)sums.graph_calls);
+    printf("when memory was short: %llu payloads refused, %llu windows closed early\n", (unsigned long long)sums.refused,
+           (unsigned long long)sums.early);
     printf("%llu passed, %llu failed\n", (unsigned long long)(seeds - failed), (unsigned long long)failed);
     return failed ? 1 : 0;
 }

@@ -193,7 +193,6 @@ static void compare_spans(struct model *m, uint32_t trace, const struct list *sp
         if (!sm_str_eq(t->spans[i].service, sm_str_c(service)))
             return differ(m, trace, "a delivered span has another service");
     }
-    m->sums->kept_whole++;
 }
 
 static void remember_skeleton(struct known *k, const struct list *context, const struct list *fresh, int64_t closed_ns)
@@ -205,7 +204,7 @@ static void remember_skeleton(struct known *k, const struct list *context, const
         push(&all, fresh->items[i]);
     free(k->skeleton.items);
     k->skeleton = all;
-    k->sealed_ns = closed_ns;
+    k->sealed_ns = context ? k->sealed_ns : closed_ns;
     k->has_skeleton = true;
 }
 
@@ -229,10 +228,10 @@ static void close_window(struct model *m, uint32_t trace, enum sm_trigger trigge
     }
     m->sums->spans += fresh.count;
     count_calls(m, &fresh);
-    if (w->late)
-        m->tainted[m->traffic->traces[trace].pool] = true;
-    else
+    if (!w->late)
         count_links(m, &fresh);
+    else if (fresh.count)
+        m->tainted[m->traffic->traces[trace].pool] = true;
     const struct capture_trace *t = delivery_of(m, trace, &fresh, closed_ns);
     if (w->late && k->fate == KEPT && !t && fresh.count)
         differ(m, trace, "late spans of a kept trace were not delivered");
@@ -422,8 +421,6 @@ static void compare_graph(struct model *m)
         m->wrong = true;
     }
     m->sums->graph_calls += mine;
-    for (unsigned i = 0; i < SIM_POOLS; i++)
-        m->sums->pools_compared += !m->tainted[i] && !m->clashed[i];
 }
 
 static const struct capture_trace *sorting;

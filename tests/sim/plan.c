@@ -73,7 +73,7 @@ static void make_windows(struct sim_plan *plan, struct sim_random *r)
 {
     struct sm_config *c = plan->config;
     bool short_ones = sim_percent(r, 40);
-    c->windows.after_root_ns = (int64_t)sim_between(r, 0, short_ones ? 20 : 80) * 100 * SM_MS;
+    c->windows.after_root_ns = (int64_t)sim_between(r, short_ones ? 0 : 30, short_ones ? 20 : 80) * 100 * SM_MS;
     c->windows.idle_ns = (int64_t)sim_between(r, short_ones ? 1 : 60, 200) * 73 * SM_MS;
     c->windows.max_age_ns = (int64_t)sim_between(r, short_ones ? 2 : 30, 300) * SM_SEC;
     if (plan->limits_split) {

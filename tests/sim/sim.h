@@ -142,6 +142,8 @@ struct sim_run {
     struct faulty_sink faulty[3];
     bool *taken;        /* by payload */
     int64_t closed_ns;  /* when everything was closed */
+    uint64_t tick_bytes; /* of spans taken since the last tick */
+    uint64_t refused;    /* payloads, because memory was short */
 };
 
 /* False when an invariant broke; `text` says which. */
@@ -150,7 +152,8 @@ void sim_run_free(struct sim_run *run);
 
 /* Compares a run with the model; false when they differ. */
 struct sim_checked {
-    uint64_t windows, late_windows, spans, duplicates, graph_calls, pools_compared, kept_whole;
+    uint64_t windows, late_windows, spans, duplicates, graph_calls;
+    uint64_t refused, early; /* payloads, windows: because memory was short */
 };
 bool sim_model_check(const struct sim_run *run, struct sim_checked *sums, struct sm_buf *text);
 

@@ -338,28 +338,44 @@ static int compare_wishes(const void *x, const void *y)
 }
 
 /* Exporters: one per format, each sends when it has enough or has waited. */
+struct exporter {
+    uint32_t spans[PAYLOAD_SPANS_MAX], count, goal;
+    int64_t since_ns;
+};
+
+static void export_spans(struct sim_traffic *t, struct sim_random *r, enum sim_format format, struct exporter *e,
+                         int64_t now_ns)
+{
+    if (e->count)
+        close_payload(t, r, format, e->spans, e->count, now_ns);
+    e->count = 0;
+    e->goal = (uint32_t)(sim_percent(r, 10) ? sim_between(r, 1, PAYLOAD_SPANS_MAX) : sim_between(r, 1, 20));
+}
+
 static void make_payloads(struct sim_traffic *t, struct sim_random *r)
 {
     uint32_t *order = sm_xmalloc((t->span_count + 1) * sizeof *order);
-    uint32_t pending[SIM_FORMATS][PAYLOAD_SPANS_MAX], count[SIM_FORMATS] = {0}, goal[SIM_FORMATS] = {1, 1, 1};
+    struct exporter exporters[SIM_FORMATS] = {{.goal = 1}, {.goal = 1}, {.goal = 1}};
+    int64_t now_ns = SIM_START_NS, patience_ns = (int64_t)sim_between(r, 0, 2000) * SM_MS;
     for (uint32_t i = 0; i < t->span_count; i++)
         order[i] = i;
     sorting = t->spans;
     qsort(order, t->span_count, sizeof *order, compare_wishes);
-    int64_t now_ns = SIM_START_NS;
     for (uint32_t i = 0; i < t->span_count; i++) {
         const struct sim_span *s = &t->spans[order[i]];
         now_ns = s->wish_ns;
-        pending[s->format][count[s->format]++] = order[i];
-        if (count[s->format] < goal[s->format])
-            continue;
-        close_payload(t, r, s->format, pending[s->format], count[s->format], now_ns);
-        count[s->format] = 0;
-        goal[s->format] = (uint32_t)(sim_percent(r, 10) ? sim_between(r, 1, PAYLOAD_SPANS_MAX) : sim_between(r, 1, 20));
+        for (unsigned f = 0; f < SIM_FORMATS; f++)
+            if (exporters[f].count && now_ns - exporters[f].since_ns > patience_ns)
+                export_spans(t, r, (enum sim_format)f, &exporters[f], now_ns);
+        struct exporter *e = &exporters[s->format];
+        if (!e->count)
+            e->since_ns = now_ns;
+        e->spans[e->count++] = order[i];
+        if (e->count >= e->goal)
+            export_spans(t, r, s->format, e, now_ns);
     }
     for (unsigned f = 0; f < SIM_FORMATS; f++)
-        if (count[f])
-            close_payload(t, r, (enum sim_format)f, pending[f], count[f], now_ns);
+        export_spans(t, r, (enum sim_format)f, &exporters[f], now_ns);
     free(order);
 }
 
