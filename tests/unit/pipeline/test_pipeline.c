@@ -130,13 +130,14 @@ Test(pipeline, spans_join_a_trace_that_waits_for_its_limiter)
 
 Test(pipeline, idle_is_for_windows_without_a_root)
 {
-    windows.idle_ns = SM_SEC;
+    windows.idle_ns = 4600 * SM_MS;
     windows.after_root_ns = 5 * SM_SEC;
     start(NULL);
-    arrive(0, 1, 1, 0);
-    pass(4900);
+    arrive(0, 1, 1, 100);
+    arrive(300, 2, 2, 0);
+    pass(5200);
     cr_expect_eq(stat(SM_STAT_TRACES_KEPT), 0);
-    pass(5000);
+    pass(5300);
     cr_expect_eq(stat(SM_STAT_CLOSED_ROOT), 1);
 }
 
