@@ -123,12 +123,19 @@ static bool filter_insert(struct sm_decided *d, uint32_t *bucket, uint32_t *f)
     return false;
 }
 
+static bool filter_has(const struct sm_decided *d, const struct filter *filter, uint32_t bucket, uint32_t f)
+{
+    return filter->count && (bucket_has(filter, bucket, f) || bucket_has(filter, other_bucket(d, bucket, f), f));
+}
+
 void sm_decided_add_dropped(struct sm_decided *d, struct sm_trace_id id)
 {
     if (!d->young.slots)
         return;
     uint64_t hash = sm_hash_u64(id.lo);
     uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & d->bucket_mask;
+    if (filter_has(d, &d->young, bucket, f)) /* again: copies would fill its two buckets and push everything out */
+        return;
     if (d->young.count >= d->filter_fill_max)
         rotate(d);
     if (!filter_insert(d, &bucket, &f)) {
@@ -163,11 +170,6 @@ void sm_decided_add_kept(struct sm_decided *d, struct sm_trace_id id, const stru
     uint32_t *head = kept_head(d, id.lo);
     *k = (struct kept){id.lo, *decision, *head, true};
     *head = index + 1;
-}
-
-static bool filter_has(const struct sm_decided *d, const struct filter *filter, uint32_t bucket, uint32_t f)
-{
-    return filter->count && (bucket_has(filter, bucket, f) || bucket_has(filter, other_bucket(d, bucket, f), f));
 }
 
 enum sm_decided_state sm_decided_find(const struct sm_decided *d, struct sm_trace_id id, struct sm_decision *decision)
