@@ -68,20 +68,35 @@ static uint64_t reserve(struct sm_skeletons *s, size_t size)
 }
 
 /* What an index entry means; NULL when the ring has moved over it. */
-static const struct skeleton *skeleton_at(const struct sm_skeletons *s, uint64_t entry)
+static struct skeleton *skeleton_at(const struct sm_skeletons *s, uint64_t entry)
 {
     if (entry == 0 || s->written - (entry - 1) > s->size)
         return NULL;
-    const struct skeleton *k = (const struct skeleton *)(s->ring + (entry - 1) % s->size);
+    struct skeleton *k = (struct skeleton *)(s->ring + (entry - 1) % s->size);
     return k->position == entry - 1 ? k : NULL;
 }
 
-static const struct skeleton *newest_of(const struct sm_skeletons *s, uint64_t lo)
+/* The skeleton of an id and the entry that leads to it; NULL when there is none. */
+static struct skeleton *find(const struct sm_skeletons *s, uint64_t lo, uint64_t **entry)
 {
-    const struct skeleton *k = skeleton_at(s, *slot_of(s, lo));
-    for (unsigned walked = 0; k && k->lo != lo; walked++)
+    *entry = slot_of(s, lo);
+    struct skeleton *k = skeleton_at(s, **entry);
+    for (unsigned walked = 0; k && k->lo != lo; walked++) {
+        *entry = &k->older;
         k = walked < CHAIN_MAX ? skeleton_at(s, k->older) : NULL;
+    }
     return k;
+}
+
+/* Takes out what an id had; returns when that was sealed, or now_ns. */
+static int64_t replace(struct sm_skeletons *s, uint64_t lo, int64_t now_ns)
+{
+    uint64_t *entry;
+    const struct skeleton *k = find(s, lo, &entry);
+    if (!k)
+        return now_ns;
+    *entry = k->older;
+    return k->sealed_ns;
 }
 
 void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_t now_ns)
@@ -89,8 +104,8 @@ void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_
     size_t size = sizeof(struct skeleton) + view->count * sizeof(struct sm_span);
     if (!s->ring || size > s->size / 4)
         return;
-    const struct skeleton *before = view->context ? newest_of(s, view->trace->id.lo) : NULL;
-    int64_t sealed_ns = before ? before->sealed_ns : now_ns;
+    int64_t before_ns = replace(s, view->trace->id.lo, now_ns);
+    int64_t sealed_ns = view->context ? before_ns : now_ns;
     uint64_t position = reserve(s, size);
     struct skeleton *k = (struct skeleton *)(s->ring + position % s->size);
     uint64_t *slot = slot_of(s, view->trace->id.lo);
@@ -108,7 +123,8 @@ const struct sm_span *sm_skeletons_find(const struct sm_skeletons *s, struct sm_
 {
     if (!s->ring)
         return NULL;
-    const struct skeleton *k = newest_of(s, id.lo);
+    uint64_t *at;
+    const struct skeleton *k = find(s, id.lo, &at);
     if (!k || now_ns - k->sealed_ns > s->grace_ns)
         return NULL;
     *count = k->count;

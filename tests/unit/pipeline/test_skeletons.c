@@ -60,6 +60,23 @@ Test(skeletons, are_found_when_they_share_a_slot)
         cr_assert_eq(count_at(n, 0), 1, "%llu", (unsigned long long)n);
 }
 
+/* Two traces in one slot, of which one leaves many. */
+Test(skeletons, a_newer_one_of_a_trace_takes_the_place_of_the_older)
+{
+    for (uint64_t n = 1; n <= 1000; n++) {
+        make_trace(n, n);
+        sm_skeletons_add(skeletons, maker_view(&m), 0);
+    }
+    for (uint64_t i = 0; i < 80; i++) {
+        for (uint64_t n = 1; n <= 100; n++) {
+            make_trace(n, i + 1);
+            sm_skeletons_add(skeletons, maker_view(&m), 0);
+        }
+    }
+    for (uint64_t n = 1; n <= 1000; n++)
+        cr_assert_eq(count_at(n, 0), 1, "%llu", (unsigned long long)n);
+}
+
 Test(skeletons, late_spans_join_but_do_not_lengthen_the_grace)
 {
     uint32_t count;
