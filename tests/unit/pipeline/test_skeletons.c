@@ -90,3 +90,18 @@ Test(skeletons, late_spans_join_but_do_not_lengthen_the_grace)
     cr_expect_eq(count_at(1, GRACE_NS), 2);
     cr_expect_eq(count_at(1, GRACE_NS + 1), 0);
 }
+
+Test(skeletons, context_that_is_alike_is_no_duplicate_of_the_late_trace)
+{
+    uint32_t count;
+    make_trace(1, 5);
+    sm_skeletons_add(skeletons, maker_view(&m), 0);
+    struct sm_span head = *sm_skeletons_find(skeletons, id_of(1), 0, &count);
+    struct sm_span context[2] = {head, head};
+    make_trace(1, 6);
+    maker_trace(&m);
+    const struct sm_view *v = sm_view_build_late(m.names, &m.trace, context, 2);
+    cr_expect_eq(v->duplicates, 0);
+    cr_expect_eq(v->duplicate_bytes, 0);
+    cr_expect_eq(v->count - v->context, 1);
+}
