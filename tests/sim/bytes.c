@@ -99,13 +99,14 @@ static bool trace_ok(const struct sim_run *run, const struct capture_trace *t, s
 
 /* ---- One fate ---- */
 
+/* It, or one with the same head: late spans are duplicates of what went before by their heads. */
 static bool delivered(const struct sim_run *run, const struct sim_span *s)
 {
     for (size_t i = 0; i < run->truth.count; i++) {
         const struct capture_trace *t = &run->truth.traces[i];
         for (uint32_t k = 0; t->id.lo == s->id.lo && k < t->span_count; k++) {
             if (t->spans[k].head.span_id == s->span_id && t->spans[k].head.size == s->head.size &&
-                memcmp(t->spans[k].bytes, s->bytes, s->head.size) == 0)
+                t->spans[k].head.duration_ns == s->head.duration_ns)
                 return true;
         }
     }

@@ -92,7 +92,8 @@ struct sim_span {
     uint8_t address; /* last byte of 10.0.0.x; 0: none */
     uint64_t start_ns, duration_ns;
     enum sim_format format;
-    unsigned filler; /* bytes of an attribute */
+    unsigned filler;  /* bytes of an attribute */
+    unsigned variant; /* of its text */
     const char *tracestate;
     int64_t wish_ns; /* when it wants to be sent */
     struct sm_buf wire; /* the span in its format */

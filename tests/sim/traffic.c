@@ -62,7 +62,7 @@ static void put_attribute(struct sm_buf *out, uint32_t field, const char *key, c
 static void filler_text(const struct sim_span *s, char *out)
 {
     for (unsigned i = 0; i < s->filler; i++)
-        out[i] = (char)('a' + (i + s->span_id) % 26);
+        out[i] = (char)('a' + (i + s->span_id + s->variant) % 26);
 }
 
 static void write_proto(const struct sim_traffic *t, struct sim_span *s)
@@ -518,6 +518,8 @@ static void copy_span(struct sim_traffic *t, struct sim_random *r, uint32_t from
         s->filler = (s->filler + 1) % 3000;
         s->duration_ns += 1000;
         s->error_tag = !s->error_tag;
+    } else if (sim_percent(r, 20)) {
+        s->variant++; /* other content behind the same head */
     }
 }
 
