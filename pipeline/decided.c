@@ -139,11 +139,19 @@ static bool filter_insert(struct sm_decided *d, uint32_t *bucket, uint32_t *f)
     return false;
 }
 
+static bool filter_has(const struct filter *filter, uint64_t hash)
+{
+    uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & filter->bucket_mask;
+    return filter->count && (bucket_has(filter, bucket, f) || bucket_has(filter, other_bucket(filter, bucket, f), f));
+}
+
 void sm_decided_add_dropped(struct sm_decided *d, struct sm_trace_id id)
 {
     if (!d->buckets_max)
         return;
     uint64_t hash = sm_hash_u64(id.lo);
+    if (filter_has(&d->young, hash)) /* again: copies would fill its two buckets and push everything out */
+        return;
     if (is_full(&d->young))
         rotate(d);
     uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & d->young.bucket_mask;
@@ -181,12 +189,6 @@ void sm_decided_add_kept(struct sm_decided *d, struct sm_trace_id id, const stru
     uint32_t *head = kept_head(d, id.lo);
     *k = (struct kept){id.lo, *decision, *head, true};
     *head = index + 1;
-}
-
-static bool filter_has(const struct filter *filter, uint64_t hash)
-{
-    uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & filter->bucket_mask;
-    return filter->count && (bucket_has(filter, bucket, f) || bucket_has(filter, other_bucket(filter, bucket, f), f));
 }
 
 static void filter_prefetch(const struct filter *filter, uint64_t hash)

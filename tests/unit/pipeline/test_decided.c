@@ -68,3 +68,34 @@ Test(decided, the_newest_of_two_decisions_of_one_id_is_found_and_caches_can_be_o
     cr_expect_eq(find(d, 1, &got), SM_DECIDED_NONE);
     sm_decided_free(d);
 }
+
+/* A trace whose late errors open one window after the other is dropped many times. */
+Test(decided, one_trace_dropped_often_pushes_no_other_out)
+{
+    struct sm_decision decision;
+    struct sm_decided *d = sm_decided_new(10, 10000);
+    sm_decided_add_dropped(d, (struct sm_trace_id){1, 1});
+    for (unsigned i = 0; i < 100; i++)
+        sm_decided_add_dropped(d, (struct sm_trace_id){1, 2});
+    cr_expect_eq(sm_decided_find(d, (struct sm_trace_id){1, 1}, &decision), SM_DECIDED_DROPPED);
+    cr_expect_eq(sm_decided_find(d, (struct sm_trace_id){1, 2}, &decision), SM_DECIDED_DROPPED);
+    cr_expect_eq(sm_decided_find(d, (struct sm_trace_id){1, 3}, &decision), SM_DECIDED_NONE);
+    sm_decided_free(d);
+}
+
+/* Filters double while they fill: a third of what was added is there at any time, and every step keeps what it must. */
+Test(decided, filters_grow)
+{
+    enum { ADDED = 2000000 };
+    struct sm_decided *d = sm_decided_new(0, 4 * ADDED);
+    struct sm_decision got;
+    for (uint64_t i = 1; i <= ADDED; i++) {
+        sm_decided_add_dropped(d, id_of(i));
+        uint64_t back = i - i / 3;
+        if (i % 997 == 0)
+            cr_assert_eq(find(d, back, &got), SM_DECIDED_DROPPED, "%lu of %lu", (unsigned long)back, (unsigned long)i);
+    }
+    for (uint64_t i = ADDED - ADDED / 3; i <= ADDED; i++)
+        cr_assert_eq(find(d, i, &got), SM_DECIDED_DROPPED, "%lu", (unsigned long)i);
+    sm_decided_free(d);
+}
