@@ -2,12 +2,14 @@
 #include "app/fetch.h"
 
 #include "base/json.h"
+#include "sinks/http_client.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
 
 struct sm_fetch {
     CURL *easy;
+    char *no_proxy;
     long timeout_ms;
     const volatile sig_atomic_t *stop;
     char failure[CURL_ERROR_SIZE];
@@ -19,6 +21,7 @@ struct sm_fetch *sm_fetch_new(int64_t timeout_ns, const volatile sig_atomic_t *s
     struct sm_fetch *f = sm_xcalloc(1, sizeof *f);
     f->easy = curl_easy_init();
     SM_ASSERT(f->easy);
+    f->no_proxy = sm_http_client_no_proxy();
     f->timeout_ms = (long)(timeout_ns / SM_MS);
     f->stop = stop;
     return f;
@@ -29,6 +32,7 @@ void sm_fetch_free(struct sm_fetch *f)
     if (!f)
         return;
     curl_easy_cleanup(f->easy);
+    free(f->no_proxy);
     free(f);
 }
 
@@ -50,6 +54,7 @@ static void prepare(struct sm_fetch *f, const char *url, struct sm_fetch_reply *
     curl_easy_reset(f->easy); /* connections stay */
     curl_easy_setopt(f->easy, CURLOPT_URL, url);
     curl_easy_setopt(f->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(f->easy, CURLOPT_NOPROXY, f->no_proxy);
     curl_easy_setopt(f->easy, CURLOPT_USERAGENT, "spanmill/" SM_VERSION);
     curl_easy_setopt(f->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, f->timeout_ms);
