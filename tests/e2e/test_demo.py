@@ -1,0 +1,93 @@
+"""spanmill demo against the daemon: every span that it says it sent arrives, and it outlives the daemon."""
+import re
+import signal
+import subprocess
+
+import pytest
+
+from conftest import BINARY, QUICK, poll
+
+
+def targets(daemon):
+    return ["--otlp", daemon.urls["OTLP HTTP"], "--zipkin", daemon.urls["Zipkin"]]
+
+
+def sent(text):
+    """traces, spans, by OTLP, by Zipkin of the summary."""
+    return tuple(map(int, re.search(r"sent (\d+) traces, (\d+) spans \((\d+) by OTLP, (\d+) by Zipkin\)", text).groups()))
+
+
+def test_all_that_was_sent_is_received(daemon, spanmill):
+    d = daemon(*QUICK)
+    done = spanmill("demo", *targets(d), "--count", 120, "--rate", 1000, "--seed", 1)
+    assert done.returncode == 0, done.stderr
+    traces, spans, otlp, zipkin = sent(done.stdout)
+    assert (traces, zipkin, spans) == (120, 2 * (120 // 8), otlp + zipkin)
+    poll(lambda: d.stat("spanmill_spans_kept_total") == spans, "every span is kept")
+    assert d.stat("spanmill_spans_received_total") == spans
+    assert d.stat("spanmill_traces_decided_total", verdict="kept") == traces
+    assert d.stat("spanmill_spans_rejected_total") == d.stat("spanmill_spans_duplicate_total") == 0
+    d.check_balance()
+
+
+def test_the_shop_is_in_the_service_graph(daemon, spanmill):
+    d = daemon(*QUICK)
+    assert spanmill("demo", *targets(d), "--count", 400, "--rate", 4000, "--seed", 2).returncode == 0
+    expected = [
+        ("user", "frontend"), ("frontend", "catalog"), ("frontend", "cart"), ("frontend", "recommendation"),
+        ("frontend", "checkout"), ("frontend", "shipping"), ("checkout", "payment"), ("checkout", "shipping"),
+        ("checkout", "email"), ("catalog", "shop-db"), ("cart", "cart-cache"), ("istio-ingressgateway", "frontend.shop"),
+    ]
+    for client, server in expected:
+        poll(lambda: d.stat("traces_service_graph_request_total", client=client, server=server) > 0, f"{client} -> {server}")
+    assert d.stat("traces_service_graph_request_total", client="istio-ingressgateway", server="frontend.shop") == 400 // 8
+    assert d.stat("traces_service_graph_request_failed_total", client="checkout", server="payment") > 0
+
+
+def test_waits_for_the_daemon_and_outlives_it(daemon, tmp_path):
+    first = daemon(*QUICK)
+    where = targets(first)
+    ports = {name: re.search(r":(\d+)", first.urls[protocol]).group(1) for name, protocol in (("otlp_http", "OTLP HTTP"), ("zipkin", "Zipkin"))}
+    assert first.end() == 0
+    demo = subprocess.Popen([BINARY, "demo", *where, "--rate", "50"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert "waiting for the daemon" in demo.stderr.readline()
+        again = [f"listen.{name}=127.0.0.1:{port}" for name, port in ports.items()]
+        for _ in range(2):
+            d = daemon(*QUICK, *again)
+            poll(lambda: d.stat("spanmill_spans_received_total") > 100, "spans come")
+            d.process.send_signal(signal.SIGKILL)
+            d.process.wait()
+        poll(lambda: "waiting for the daemon" in demo.stderr.readline(), "it waits again")
+        demo.send_signal(signal.SIGINT)
+        text, _ = demo.communicate(timeout=10)
+        assert demo.returncode == 0
+        traces, spans, _, _ = sent(text)
+        assert traces > 0 and spans > 200 and re.search(r"waited \d times for spanmill", text)
+    finally:
+        demo.kill()
+        demo.wait()
+
+
+def test_ends_after_its_time(daemon, spanmill):
+    d = daemon(*QUICK)
+    done = spanmill("demo", *targets(d), "--duration", "500ms", "--rate", 100)
+    assert done.returncode == 0
+    assert 30 <= sent(done.stdout)[0] <= 55
+
+
+def test_a_target_that_is_no_receiver_ends_it(daemon, spanmill):
+    d = daemon()
+    done = spanmill("demo", "--otlp", d.urls["Prometheus"], "--zipkin", d.urls["Zipkin"])
+    assert done.returncode == 1
+    assert re.search(r"spanmill demo: http\S+/metrics answered 40\d", done.stderr)
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--rate", "0"], "--rate takes"), (["--rate", "many"], "--rate takes"), (["--count", "0"], "--count takes"),
+    (["--count", "-1"], "--count takes"), (["--duration", "soon"], "is not a duration"), (["--seed", "x"], "--seed takes"),
+    (["x"], "takes no operand"), (["--otlp", "ftp://h"], "is not the URL"),
+])
+def test_wrong_usage(spanmill, arguments, said):
+    done = spanmill("demo", *arguments)
+    assert done.returncode in (1, 2) and said in done.stderr
