@@ -319,6 +319,9 @@ void sm_pipeline_close_all(struct sm_pipeline *p)
     do
         inline_tick(p, w, sm_shard_next_fire_ns(p->shards[0]));
     while (!all_quiet(p));
+    sm_pipeline_tend(p); /* what analyzers shipped before may have kept them from shipping the rest */
+    inline_tick(p, w, sm_shard_next_fire_ns(p->shards[0]));
+    sm_pipeline_tend(p);
 }
 
 /* --- control and figures --- */
