@@ -12,6 +12,9 @@
 /* Progress is shown this often. */
 #define PROGRESS_NS (200 * SM_MS)
 
+/* Analyzers' changes are merged after so many records. */
+enum { TEND_RECORDS = 256 };
+
 #define HASH_SEED UINT64_C(0x7265706c61790001)
 
 struct replay {
@@ -54,7 +57,8 @@ static void submit(struct replay *r, const struct sm_codec *codec, struct sm_pay
 {
     struct sm_submit result;
     sm_worker_replay(r->worker, codec, SM_SOURCE_LIVE, payload, &r->clock, &result);
-    r->totals->records++;
+    if (++r->totals->records % TEND_RECORDS == 0)
+        sm_pipeline_tend(r->engine->pipeline);
     r->totals->spans += result.accepted;
     r->totals->spans_rejected += result.rejected;
     if (result.rc != SM_OK)

@@ -78,9 +78,9 @@ def test_ends_after_its_time(daemon, spanmill):
 
 def test_a_target_that_is_no_receiver_ends_it(daemon, spanmill):
     d = daemon()
-    done = spanmill("demo", "--otlp", d.urls["Prometheus"], "--zipkin", d.urls["Zipkin"])
+    done = spanmill("demo", "--otlp", d.urls["OTLP HTTP"] + "s", "--zipkin", d.urls["Zipkin"])
     assert done.returncode == 1
-    assert re.search(r"spanmill demo: http\S+/metrics answered 40\d", done.stderr)
+    assert re.search(r"spanmill demo: http\S+/v1/tracess answered 40\d", done.stderr)
 
 
 @pytest.mark.parametrize("arguments, said", [

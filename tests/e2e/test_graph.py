@@ -95,13 +95,13 @@ def as_json_lines(spans):
     ).encode()
 
 
-def as_protobuf(spans):
+def as_protobuf(spans, size=20):
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     out = b""
-    for i in range(0, len(spans), 20):
+    for i in range(0, len(spans), size):
         request = ExportTraceServiceRequest()
-        for service, some in groups(spans[i : i + 20]).items():
+        for service, some in groups(spans[i : i + size]).items():
             resource_spans = request.resource_spans.add()
             resource_spans.resource.attributes.add(key="service.name").value.string_value = service
             scope_spans = resource_spans.scope_spans.add()
@@ -162,11 +162,11 @@ def test_dot(spanmill, tmp_path):
 
 
 def test_ranges(spanmill, tmp_path):
-    """Two recordings an hour apart: minutes outside of the range do not count."""
-    early, late = a_recording(10), a_recording(20, START + 3600 * SECOND)
-    (tmp_path / "a").write_bytes(as_protobuf(early.spans))
-    (tmp_path / "b").write_bytes(as_protobuf([{**s, "trace": s["trace"] + 1000} for s in late.spans]))
-    boundary = (START + 1800 * SECOND) // SECOND
+    """Two recordings half an hour apart, two whole traces a message: minutes outside of the range do not count."""
+    early, late = a_recording(10), a_recording(20, START + 1800 * SECOND)
+    (tmp_path / "a").write_bytes(as_protobuf(early.spans, 14))
+    (tmp_path / "b").write_bytes(as_protobuf([{**s, "trace": s["trace"] + 1000} for s in late.spans], 14))
+    boundary = (START + 900 * SECOND) // SECOND
     files = [tmp_path / "a", tmp_path / "b"]
     for arguments in (["--start", boundary], ["--lookback", "10m"]):
         assert edges_of_json(spanmill("graph", *arguments, *files).stdout) == late.edges()
