@@ -33,13 +33,13 @@ struct target {
 struct demo {
     struct target otlp, zipkin;
     double rate;
-    uint64_t count_max;   /* 0: no limit */
-    int64_t duration_ns;  /* 0: no limit */
+    uint64_t count_max;  /* 0: no limit */
+    int64_t duration_ns; /* 0: no limit */
     struct sm_demo_random random;
     struct sm_demo_encoder *encoder;
     struct sm_fetch *fetch;
     struct sm_fetch_reply reply;
-    bool shows;           /* standard error is a terminal */
+    bool shows; /* standard error is a terminal */
     int64_t started_ns, waited_ns, shown_ns;
     uint64_t traces, failed_traces, spans_otlp, spans_zipkin, waits;
     struct sm_demo_trace trace; /* the one being made */
@@ -81,8 +81,8 @@ static void show(struct demo *d)
     double seconds = (double)SM_MAX(elapsed_ns(d), INT64_C(1)) / 1e9;
     clear_line(d);
     fprintf(stderr, "demo: %.0f s, %llu traces (%.1f/s), %llu spans, %llu traces with an error ", seconds,
-            (unsigned long long)d->traces, (double)d->traces / seconds, (unsigned long long)(d->spans_otlp + d->spans_zipkin),
-            (unsigned long long)d->failed_traces);
+            (unsigned long long)d->traces, (double)d->traces / seconds,
+            (unsigned long long)(d->spans_otlp + d->spans_zipkin), (unsigned long long)d->failed_traces);
 }
 
 static void print_summary(const struct demo *d)
@@ -123,7 +123,7 @@ static bool deliver(struct demo *d, const struct target *t, struct sm_str body)
 {
     char why[300];
     int64_t began_ns = sm_clock_mono_ns();
-    bool waited = false;
+    unsigned refusals = 0;
     enum answer answer;
     while (!stopping && (answer = post(d, t, body, why)) != ACCEPTED && !stopping) {
         clear_line(d);
@@ -131,15 +131,14 @@ static bool deliver(struct demo *d, const struct target *t, struct sm_str body)
             fprintf(stderr, "spanmill demo: %s\n", why);
             return false;
         }
-        if (!waited)
+        if (++refusals == 2) /* a daemon that starts at the same time is no news */
             fprintf(stderr, "spanmill demo: %s; waiting for the daemon (spanmill run)\n", why);
-        waited = true;
         pause_for(RETRY_NS);
     }
-    if (waited) {
+    if (refusals) {
         d->waits++;
         d->waited_ns += sm_clock_mono_ns() - began_ns;
-        if (!stopping)
+        if (!stopping && refusals > 1)
             fprintf(stderr, "spanmill demo: sending to %s\n", t->url);
     }
     return !stopping;
@@ -186,13 +185,14 @@ static uint64_t due(const struct demo *d)
 
 static bool is_over(const struct demo *d)
 {
-    return stopping || (d->count_max && d->traces >= d->count_max) || (d->duration_ns && elapsed_ns(d) >= d->duration_ns);
+    return stopping || (d->count_max && d->traces >= d->count_max) ||
+           (d->duration_ns && elapsed_ns(d) >= d->duration_ns);
 }
 
 /* False when sending failed for good. */
 static bool send_all(struct demo *d)
 {
-    d->started_ns = sm_clock_mono_ns();
+    d->started_ns = d->shown_ns = sm_clock_mono_ns();
     while (!is_over(d)) {
         uint64_t wanted = due(d);
         if (wanted > d->traces) {
@@ -301,9 +301,9 @@ const struct sm_command sm_command_demo = {
     .name = "demo",
     .operands = "",
     .summary = "send the traffic of a small shop, to have something to see",
-    .help = "Eight services with two databases and a topic, errors and slow paths; every eighth trace comes through Istio's ingress\n"
-            "proxy and sidecar, which report as Zipkin and share one span id. Waits for the daemon, goes on after its restart,\n"
-            "and ends with Ctrl-C.",
+    .help = "Eight services with two databases and a topic, errors and slow paths; every eighth trace comes\n"
+            "through Istio's ingress proxy and sidecar, which report as Zipkin and share one span id. Waits for\n"
+            "the daemon, goes on after its restart, and ends with Ctrl-C.",
     .options = {[OPTION_OTLP] = {"otlp", 0, "URL", "where OTLP goes (" DEFAULT_OTLP ")"},
                 [OPTION_ZIPKIN] = {"zipkin", 0, "URL", "where the proxies' spans go (" DEFAULT_ZIPKIN ")"},
                 [OPTION_RATE] = {"rate", 'r', "N", "traces a second (20)"},

@@ -7,7 +7,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { OPTION_FROM = SM_OPTION_CONFIG_COUNT, OPTION_FORMAT, OPTION_LOOKBACK, OPTION_START, OPTION_END, OPTION_OUTPUT, OPTION_QUIET };
+enum {
+    OPTION_FROM = SM_OPTION_CONFIG_COUNT,
+    OPTION_FORMAT,
+    OPTION_LOOKBACK,
+    OPTION_START,
+    OPTION_END,
+    OPTION_OUTPUT,
+    OPTION_QUIET
+};
 
 #define DEFAULT_FROM "http://127.0.0.1:16686"
 
@@ -110,7 +118,8 @@ static enum sm_exit replay_graph(const struct options *o, const struct sm_config
     if (sm_replay_files(e, o->files, o->file_count, !o->quiet, &totals, &err) == SM_OK) {
         if (totals.records_refused || totals.spans_rejected)
             fprintf(stderr, "spanmill graph: %llu records and %llu spans refused; first: %s\n",
-                    (unsigned long long)totals.records_refused, (unsigned long long)totals.spans_rejected, totals.first_problem);
+                    (unsigned long long)totals.records_refused, (unsigned long long)totals.spans_rejected,
+                    totals.first_problem);
         code = write_graph(o, e, totals.recorded_end_ns);
     } else {
         code = fail(err.text);
@@ -199,9 +208,10 @@ const struct sm_command sm_command_graph = {
     .name = "graph",
     .operands = "[FILE...]",
     .summary = "export who calls whom, from a daemon or from recordings",
-    .help = "Without FILE it asks a running daemon. With FILE it replays recordings (see spanmill help replay; \"-\" is standard\n"
-            "input) and writes nothing but the graph; --lookback then counts from the end of the recording. Times are RFC 3339\n"
-            "(2026-03-01T12:00:00Z) or Unix time in s, ms, us or ns. The graph knows minutes, and older times by hours and days.",
+    .help = "Without FILE it asks a running daemon. With FILE it replays recordings (see replay; \"-\" is standard\n"
+            "input) and writes nothing but the graph; --lookback then counts from the end of the recording. Times\n"
+            "are RFC 3339 (2026-03-01T12:00:00Z) or Unix time in s, ms, us or ns. The graph knows minutes, and\n"
+            "older times by hours and days.",
     .options = {SM_CONFIG_OPTIONS,
                 [OPTION_FROM] = {"from", 0, "URL", "the daemon's query listener (" DEFAULT_FROM ")"},
                 [OPTION_FORMAT] = {"format", 'f', "FORMAT", "so far these: json, dot, csv (json)"},

@@ -85,7 +85,8 @@ static void make_resource(struct sm_buf *out, const struct sm_demo_service *s, u
 {
     char pod[64];
     uint64_t random = sm_hash_fixed64(service, instance + 1);
-    snprintf(pod, sizeof pod, "%s-%08x-%05x", s->name, (unsigned)sm_hash_fixed64(service, 0), (unsigned)random & 0xfffff);
+    snprintf(pod, sizeof pod, "%s-%08x-%05x", s->name, (unsigned)sm_hash_fixed64(service, 0),
+             (unsigned)random & 0xfffff);
     put_text_attribute(out, 1, "service.name", s->name);
     put_text_attribute(out, 1, "service.namespace", "shop");
     put_text_attribute(out, 1, "service.version", s->version);

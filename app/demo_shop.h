@@ -1,4 +1,5 @@
-/* The shop of `spanmill demo` as tables: its services, what each does when it is asked, the databases and the topic behind them. */
+/* The shop of `spanmill demo` as tables: its services, what each does when it is asked, the databases and the topic
+ * behind them. */
 #ifndef SM_DEMO_SHOP_H
 #define SM_DEMO_SHOP_H
 
@@ -13,7 +14,7 @@ enum sm_demo_service_id {
     SM_DEMO_PAYMENT,
     SM_DEMO_SHIPPING,
     SM_DEMO_EMAIL,
-    SM_DEMO_SHOP_COUNT, /* the eight of the shop, which report by OTLP */
+    SM_DEMO_SHOP_COUNT,                   /* the eight of the shop, which report by OTLP */
     SM_DEMO_INGRESS = SM_DEMO_SHOP_COUNT, /* Istio's proxies, which report as Zipkin */
     SM_DEMO_SIDECAR,
     SM_DEMO_SERVICE_COUNT
@@ -47,13 +48,13 @@ struct sm_demo_step {
 struct sm_demo_operation {
     enum sm_demo_service_id service;
     enum sm_demo_protocol protocol;
-    const char *method; /* HTTP: method and route; gRPC: method and service; topic: name of the consumer group and topic */
-    const char *route;
-    double ms, spread; /* own work: log-normal, median and sigma */
-    double slow;       /* how often it takes twenty times as long */
-    double fails;      /* how often it fails by itself */
+    const char *method; /* HTTP: GET, ...; gRPC: the method; topic: the consumer group */
+    const char *route;  /* HTTP: the route; gRPC: the service; topic: its name */
+    double ms, spread;           /* own work: log-normal, median and sigma */
+    double slow;                 /* how often it takes twenty times as long */
+    double fails;                /* how often it fails by itself */
     const char *error, *message; /* type and text of that failure */
-    unsigned weight; /* how often users ask for it, in proportion; 0: never directly */
+    unsigned weight;             /* how often users ask for it, in proportion; 0: never directly */
     struct sm_demo_step steps[SM_DEMO_STEPS_MAX];
 };
 

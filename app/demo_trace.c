@@ -62,8 +62,8 @@ static const char *text(struct sm_demo_trace *t, const char *format, ...)
     return at;
 }
 
-static struct sm_demo_span *add_span(struct walk *w, enum sm_demo_service_id service, unsigned instance, enum sm_kind kind,
-                                     const char *name, uint64_t parent_id, int64_t start_ns)
+static struct sm_demo_span *add_span(struct walk *w, enum sm_demo_service_id service, unsigned instance,
+                                     enum sm_kind kind, const char *name, uint64_t parent_id, int64_t start_ns)
 {
     SM_ASSERT(w->t->count < SM_DEMO_SPANS_MAX);
     struct sm_demo_span *s = &w->t->spans[w->t->count++];
@@ -141,7 +141,8 @@ static void describe_answer(struct sm_demo_span *s, const struct sm_demo_operati
         attribute(s, "error.type", s->error ? s->error : o->protocol == SM_DEMO_GRPC ? "13" : "500");
 }
 
-static void describe_message(struct walk *w, struct sm_demo_span *s, const struct sm_demo_operation *o, unsigned partition)
+static void describe_message(struct walk *w, struct sm_demo_span *s, const struct sm_demo_operation *o,
+                             unsigned partition)
 {
     bool sends = s->kind == SM_KIND_PRODUCER;
     attribute(s, "messaging.system", "kafka");
@@ -179,10 +180,11 @@ static unsigned draw_instance(struct walk *w)
     return draw_below(w->random, SM_DEMO_INSTANCES);
 }
 
-static struct outcome call(struct walk *w, const struct sm_demo_span *caller, const struct sm_demo_operation *o, int64_t now_ns)
+static struct outcome call(struct walk *w, const struct sm_demo_span *caller, const struct sm_demo_operation *o,
+                           int64_t now_ns)
 {
-    struct sm_demo_span *client =
-        add_span(w, caller->service, caller->instance, SM_KIND_CLIENT, name_of(w, o, SM_KIND_CLIENT), caller->id, now_ns);
+    struct sm_demo_span *client = add_span(w, caller->service, caller->instance, SM_KIND_CLIENT,
+                                           name_of(w, o, SM_KIND_CLIENT), caller->id, now_ns);
     describe_call(w, client, o);
     now_ns += draw_ns(w->random, 0.2, 0.4);
     struct sm_demo_span *server =
@@ -194,7 +196,8 @@ static struct outcome call(struct walk *w, const struct sm_demo_span *caller, co
     return (struct outcome){client->end_ns, served.failed};
 }
 
-static struct outcome query(struct walk *w, const struct sm_demo_span *caller, const struct sm_demo_query *q, int64_t now_ns)
+static struct outcome query(struct walk *w, const struct sm_demo_span *caller, const struct sm_demo_query *q,
+                            int64_t now_ns)
 {
     const char *name = q->collection ? text(w->t, "%s %s", q->operation, q->collection) : q->operation;
     struct sm_demo_span *s = add_span(w, caller->service, caller->instance, SM_KIND_CLIENT, name, caller->id, now_ns);
@@ -212,22 +215,24 @@ static struct outcome query(struct walk *w, const struct sm_demo_span *caller, c
 }
 
 /* The consumer works on after the publisher has gone on. */
-static struct outcome publish(struct walk *w, const struct sm_demo_span *caller, const struct sm_demo_operation *o, int64_t now_ns)
+static struct outcome publish(struct walk *w, const struct sm_demo_span *caller, const struct sm_demo_operation *o,
+                              int64_t now_ns)
 {
     unsigned partition = draw_below(w->random, 6);
-    struct sm_demo_span *producer =
-        add_span(w, caller->service, caller->instance, SM_KIND_PRODUCER, name_of(w, o, SM_KIND_PRODUCER), caller->id, now_ns);
+    struct sm_demo_span *producer = add_span(w, caller->service, caller->instance, SM_KIND_PRODUCER,
+                                             name_of(w, o, SM_KIND_PRODUCER), caller->id, now_ns);
     describe_message(w, producer, o, partition);
     producer->end_ns = now_ns + draw_ns(w->random, 1.5, 0.4);
     int64_t taken_ns = producer->end_ns + draw_ns(w->random, 15, 0.7);
-    struct sm_demo_span *consumer =
-        add_span(w, o->service, draw_instance(w), SM_KIND_CONSUMER, name_of(w, o, SM_KIND_CONSUMER), producer->id, taken_ns);
+    struct sm_demo_span *consumer = add_span(w, o->service, draw_instance(w), SM_KIND_CONSUMER,
+                                             name_of(w, o, SM_KIND_CONSUMER), producer->id, taken_ns);
     describe_message(w, consumer, o, partition);
     serve(w, o, consumer);
     return (struct outcome){producer->end_ns, false};
 }
 
-static struct outcome take_step(struct walk *w, const struct sm_demo_span *s, const struct sm_demo_step *step, int64_t now_ns)
+static struct outcome take_step(struct walk *w, const struct sm_demo_span *s, const struct sm_demo_step *step,
+                                int64_t now_ns)
 {
     switch (step->type) {
     case SM_DEMO_CALL:
@@ -283,7 +288,8 @@ static const struct sm_demo_operation *draw_operation(struct sm_demo_random *r)
 static void make_request(struct walk *w)
 {
     const struct sm_demo_operation *o = draw_operation(w->random);
-    struct sm_demo_span *s = add_span(w, o->service, draw_instance(w), SM_KIND_SERVER, name_of(w, o, SM_KIND_SERVER), 0, 0);
+    struct sm_demo_span *s =
+        add_span(w, o->service, draw_instance(w), SM_KIND_SERVER, name_of(w, o, SM_KIND_SERVER), 0, 0);
     describe_call(w, s, o);
     describe_user(w, s);
     serve(w, o, s);
@@ -303,13 +309,14 @@ static void describe_proxy(struct walk *w, struct sm_demo_span *s, const char *r
     attribute(s, "http.protocol", "HTTP/1.1");
     attribute(s, "response_flags", "-");
     attribute(s, "upstream_cluster",
-              ingress ? "outbound|8080||frontend.shop.svc.cluster.local" : "inbound|8080||frontend.shop.svc.cluster.local");
+              ingress ? "outbound|8080||frontend.shop.svc.cluster.local"
+                      : "inbound|8080||frontend.shop.svc.cluster.local");
     if (failed)
         attribute(s, "error", "true");
 }
 
-/* Ingress proxy, sidecar, application: Envoy gives the sidecar's half the id of the ingress's, and the application hangs below
- * that id. Three spans, two ids. */
+/* Ingress proxy, sidecar, application: Envoy gives the sidecar's half the id of the ingress's, and the application
+ * hangs below that id. Three spans, two ids. */
 static void make_proxied_request(struct walk *w)
 {
     unsigned instance = draw_instance(w);
@@ -319,16 +326,16 @@ static void make_proxied_request(struct walk *w)
     sidecar->id = ingress->id;
     sidecar->shared = true;
     struct sm_demo_span *application =
-        add_span(w, SM_DEMO_FRONTEND, instance, SM_KIND_SERVER, name_of(w, &sm_demo_proxied, SM_KIND_SERVER), ingress->id,
-                 hop_ns + local_ns);
+        add_span(w, SM_DEMO_FRONTEND, instance, SM_KIND_SERVER, name_of(w, &sm_demo_proxied, SM_KIND_SERVER),
+                 ingress->id, hop_ns + local_ns);
     describe_call(w, application, &sm_demo_proxied);
     struct outcome served = serve(w, &sm_demo_proxied, application);
     sidecar->end_ns = served.end_ns + local_ns;
     ingress->end_ns = sidecar->end_ns + hop_ns;
     uint64_t guid = draw(w->random);
-    const char *request_id = text(w->t, "%08x-%04x-4%03x-9%03x-%012llx", (unsigned)(guid >> 32), (unsigned)(guid >> 16) & 0xffff,
-                                  (unsigned)guid & 0xfff, (unsigned)(guid >> 52),
-                                  (unsigned long long)(draw(w->random) >> 16));
+    const char *request_id =
+        text(w->t, "%08x-%04x-4%03x-9%03x-%012llx", (unsigned)(guid >> 32), (unsigned)(guid >> 16) & 0xffff,
+             (unsigned)guid & 0xfff, (unsigned)(guid >> 52), (unsigned long long)(draw(w->random) >> 16));
     describe_proxy(w, ingress, request_id, served.failed);
     describe_proxy(w, sidecar, request_id, served.failed);
 }

@@ -1,5 +1,5 @@
-/* One trace of the demo's traffic as plain data: a walk through the tables of app/demo_shop.h with durations, errors and ids
- * drawn from a seeded generator. The same seed draws the same traces, apart from when they are. */
+/* One trace of the demo's traffic as plain data: a walk through the tables of app/demo_shop.h with durations, errors
+ * and ids drawn from a seeded generator. The same seed draws the same traces, apart from when they are. */
 #ifndef SM_DEMO_TRACE_H
 #define SM_DEMO_TRACE_H
 

@@ -43,7 +43,8 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
     return body->overflow ? 0 : size * n;
 }
 
-static int on_progress(void *arg, curl_off_t a SM_UNUSED, curl_off_t b SM_UNUSED, curl_off_t c SM_UNUSED, curl_off_t d SM_UNUSED)
+static int on_progress(void *arg, curl_off_t a SM_UNUSED, curl_off_t b SM_UNUSED, curl_off_t c SM_UNUSED,
+                       curl_off_t d SM_UNUSED)
 {
     const struct sm_fetch *f = arg;
     return f->stop && *f->stop;

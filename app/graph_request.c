@@ -6,7 +6,8 @@
 
 void sm_graph_request_init(struct sm_graph_request *r)
 {
-    *r = (struct sm_graph_request){SM_GRAPH_JSON, SM_GRAPH_REQUEST_UNSET, SM_GRAPH_REQUEST_UNSET, SM_GRAPH_REQUEST_UNSET};
+    *r = (struct sm_graph_request){SM_GRAPH_JSON, SM_GRAPH_REQUEST_UNSET, SM_GRAPH_REQUEST_UNSET,
+                                   SM_GRAPH_REQUEST_UNSET};
 }
 
 static const char *const format_names[] = {[SM_GRAPH_JSON] = "json", [SM_GRAPH_DOT] = "dot", [SM_GRAPH_CSV] = "csv"};
@@ -30,7 +31,9 @@ enum sm_rc sm_graph_request_time(const char *text, int64_t *ns, struct sm_err *e
 {
     static const struct {
         int64_t below, unit_ns;
-    } units[] = {{INT64_C(100000000000), SM_SEC}, {INT64_C(100000000000000), SM_MS}, {INT64_C(100000000000000000), SM_US},
+    } units[] = {{INT64_C(100000000000), SM_SEC},
+                 {INT64_C(100000000000000), SM_MS},
+                 {INT64_C(100000000000000000), SM_US},
                  {INT64_MAX, 1}};
     int64_t v;
     if (sm_query_rfc3339(sm_str_c(text), ns) == SM_OK)
@@ -42,7 +45,8 @@ enum sm_rc sm_graph_request_time(const char *text, int64_t *ns, struct sm_err *e
         if (!__builtin_mul_overflow(v, units[i].unit_ns, ns))
             return SM_OK;
     }
-    return sm_err_set(err, SM_E_INVALID, "\"%.40s\" is not a time; write for example 2026-03-01T12:00:00Z or 1772366400", text);
+    return sm_err_set(err, SM_E_INVALID,
+                      "\"%.40s\" is not a time; write for example 2026-03-01T12:00:00Z or 1772366400", text);
 }
 
 enum sm_rc sm_graph_request_check(const struct sm_graph_request *r, struct sm_err *err)

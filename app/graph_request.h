@@ -1,5 +1,5 @@
-/* What `spanmill graph` was asked for: a time range and a format, read from the command line, as a range of a recording or as
- * the query of a request to the daemon. */
+/* What `spanmill graph` was asked for: a time range and a format, read from the command line, as a range of a recording
+ * or as the query of a request to the daemon. */
 #ifndef SM_GRAPH_REQUEST_H
 #define SM_GRAPH_REQUEST_H
 

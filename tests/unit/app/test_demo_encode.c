@@ -76,7 +76,8 @@ Test(demo_encode, both_requests_hold_every_span)
     cr_assert_eq(codec_env_decode(&e, &sm_codec_otlp_proto, otlp.body.ptr, otlp.body.len), SM_OK, "%s", e.err.text);
     cr_assert_eq(e.batch.count, otlp.spans);
     check_spans(&e, false);
-    cr_assert_eq(codec_env_decode(&e, &sm_codec_zipkin_json, zipkin.body.ptr, zipkin.body.len), SM_OK, "%s", e.err.text);
+    cr_assert_eq(codec_env_decode(&e, &sm_codec_zipkin_json, zipkin.body.ptr, zipkin.body.len), SM_OK, "%s",
+                 e.err.text);
     cr_assert_eq(e.batch.count, zipkin.spans);
     check_spans(&e, true);
     codec_env_fini(&e);

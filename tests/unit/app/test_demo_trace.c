@@ -77,7 +77,8 @@ Test(demo_trace, proxied_traces_have_three_spans_and_two_ids)
     cr_expect(sidecar->service == SM_DEMO_SIDECAR && sidecar->kind == SM_KIND_SERVER && sidecar->shared);
     cr_expect(ingress->id == sidecar->id && ingress->parent_id == 0 && sidecar->parent_id == 0);
     cr_expect(application->service == SM_DEMO_FRONTEND && application->parent_id == ingress->id);
-    cr_expect(sm_demo_span_is_zipkin(ingress) && sm_demo_span_is_zipkin(sidecar) && !sm_demo_span_is_zipkin(application));
+    cr_expect(sm_demo_span_is_zipkin(ingress) && sm_demo_span_is_zipkin(sidecar) &&
+              !sm_demo_span_is_zipkin(application));
     cr_expect(ingress->start_ns < sidecar->start_ns && sidecar->start_ns < application->start_ns);
     cr_expect(application->end_ns < sidecar->end_ns && sidecar->end_ns < ingress->end_ns);
 }

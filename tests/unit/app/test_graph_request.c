@@ -25,14 +25,16 @@ Test(graph_request, url)
     cr_assert_eq(sm_graph_request_format(&r, "csv", &err), SM_OK);
     cr_assert_eq(sm_graph_request_time("1772366400", &r.start_ns, &err), SM_OK);
     cr_assert_eq(sm_graph_request_time("2026-03-01T12:00:01.5Z", &r.end_ns, &err), SM_OK);
-    cr_expect_str_eq(url_of(&r, "http://h:1/"), "http://h:1/api/graph?format=csv&start=1772366400000&end=1772366401500");
+    cr_expect_str_eq(url_of(&r, "http://h:1/"),
+                     "http://h:1/api/graph?format=csv&start=1772366400000&end=1772366401500");
 }
 
 Test(graph_request, times)
 {
-    static const char *const same[] = {"2026-03-01T12:00:00Z", "2026-03-01T13:00:00+01:00", "1772366400", "1772366400000",
-                                       "1772366400000000",     "1772366400000000000"};
-    static const char *const wrong[] = {"", "yesterday", "-5", "1h", "2026-03-01", "1772366400s", "99999999999999999999"};
+    static const char *const same[] = {"2026-03-01T12:00:00Z", "2026-03-01T13:00:00+01:00", "1772366400",
+                                       "1772366400000",        "1772366400000000",          "1772366400000000000"};
+    static const char *const wrong[] = {
+        "", "yesterday", "-5", "1h", "2026-03-01", "1772366400s", "99999999999999999999"};
     struct sm_err err;
     for (unsigned i = 0; i < SM_ARRAY_LEN(same); i++) {
         int64_t ns = 0;
