@@ -1,11 +1,12 @@
 """spanmill demo against the daemon: every span that it says it sent arrives, and it outlives the daemon."""
+import json
 import re
 import signal
 import subprocess
 
 import pytest
 
-from conftest import BINARY, QUICK, poll
+from conftest import BINARY, QUICK, get, poll
 
 
 def targets(daemon):
@@ -42,6 +43,34 @@ def test_the_shop_is_in_the_service_graph(daemon, spanmill):
         poll(lambda: d.stat("traces_service_graph_request_total", client=client, server=server) > 0, f"{client} -> {server}")
     assert d.stat("traces_service_graph_request_total", client="istio-ingressgateway", server="frontend.shop") == 400 // 8
     assert d.stat("traces_service_graph_request_failed_total", client="checkout", server="payment") > 0
+
+
+def test_traces_through_istio_are_whole(daemon, spanmill):
+    """Ingress and sidecar by Zipkin with one id, the application by OTLP: one trace of three spans, application last."""
+    d = daemon(*QUICK)
+    assert spanmill("demo", *targets(d), "--count", 80, "--rate", 1000, "--seed", 3).returncode == 0
+
+    def traces():
+        found = json.loads(get(d.urls["Query"] + "api/traces?service=istio-ingressgateway&limit=100"))["data"]
+        return found if len(found) == 80 // 8 else None
+
+    for trace in poll(traces, "ten traces through the proxies"):
+        assert len(trace["spans"]) == 3
+        by_service = {trace["processes"][s["processID"]]["serviceName"]: s for s in trace["spans"]}
+        parent = {name: [r["spanID"] for r in s["references"]] for name, s in by_service.items()}
+        # Jaeger's API gives a shared half an id of its own, below the client's half.
+        assert parent["istio-ingressgateway"] == []
+        assert parent["frontend.shop"] == [by_service["istio-ingressgateway"]["spanID"]]
+        assert parent["frontend"] == [by_service["frontend.shop"]["spanID"]]
+
+    def graph():
+        rows = spanmill("graph", "--from", d.urls["Query"], "-f", "csv").stdout.splitlines()
+        for edge in ('"istio-ingressgateway","frontend.shop",rpc,10,', '"checkout","kafka/orders",messaging,',
+                     '"kafka/orders","email",messaging,', '"catalog","shop-db",database,'):
+            assert any(row.startswith(edge) for row in rows), rows
+        return True
+
+    poll(graph, "the graph")
 
 
 def test_waits_for_the_daemon_and_outlives_it(daemon, tmp_path):

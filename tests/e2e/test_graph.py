@@ -9,8 +9,12 @@ import shutil
 import struct
 import subprocess
 import threading
+import time
+import urllib.request
 
 import pytest
+
+from conftest import QUICK, poll
 
 SECOND = 1_000_000_000
 START = 1_700_000_040 * SECOND  # at the beginning of a minute
@@ -242,3 +246,28 @@ def test_errors_of_a_server_are_shown(spanmill, tmp_path):
     server.server_close()
     assert done.returncode == 1 and "answered 404: no such thing" in done.stderr
     assert out.read_text() == "before"
+
+
+def send(daemon, spans):
+    request = urllib.request.Request(daemon.urls["OTLP HTTP"], as_protobuf(spans, len(spans))[4:],
+                                     {"content-type": "application/x-protobuf"})
+    assert urllib.request.urlopen(request, timeout=10).status == 200
+
+
+def test_of_a_daemon(daemon, spanmill):
+    """The daemon's own graph, in each format and for a range, is that of what was sent."""
+    d = daemon(*QUICK)
+    now = time.time_ns()
+    made = a_recording(20, now - 60 * SECOND)
+    send(d, made.spans)
+    where = ["--from", d.urls["Query"]]
+    ask = lambda *arguments: spanmill("graph", *where, *arguments)  # noqa: E731
+    poll(lambda: edges_of_json(ask().stdout) == made.edges(), "the graph")
+    rows = csv.DictReader(io.StringIO(ask("-f", "csv").stdout))
+    assert {(r["parent"], r["child"], int(r["calls"]), int(r["errors"])) for r in rows} == made.edges()
+    assert ask("-f", "dot").stdout.startswith("digraph dependencies {")
+    assert edges_of_json(ask("--lookback", "30m").stdout) == made.edges()
+    assert edges_of_json(ask("--end", now // SECOND - 3600).stdout) == set()
+    assert edges_of_json(ask("--start", now // SECOND - 600, "--end", now // SECOND + 60).stdout) == made.edges()
+    done = ask("--start", now // SECOND + 3600)
+    assert done.returncode == 1 and "answered 400: start must be before end" in done.stderr
