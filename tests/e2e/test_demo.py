@@ -34,6 +34,7 @@ def test_all_that_was_sent_is_received(daemon, spanmill):
 def test_the_shop_is_in_the_service_graph(daemon, spanmill):
     d = daemon(*QUICK)
     assert spanmill("demo", *targets(d), "--count", 400, "--rate", 4000, "--seed", 2).returncode == 0
+    poll(lambda: d.stat("spanmill_traces_decided_total", verdict="kept") == 400, "every trace is decided")
     expected = [
         ("user", "frontend"), ("frontend", "catalog"), ("frontend", "cart"), ("frontend", "recommendation"),
         ("frontend", "checkout"), ("frontend", "shipping"), ("checkout", "payment"), ("checkout", "shipping"),
@@ -41,8 +42,9 @@ def test_the_shop_is_in_the_service_graph(daemon, spanmill):
     ]
     for client, server in expected:
         poll(lambda: d.stat("traces_service_graph_request_total", client=client, server=server) > 0, f"{client} -> {server}")
-    assert d.stat("traces_service_graph_request_total", client="istio-ingressgateway", server="frontend.shop") == 400 // 8
-    assert d.stat("traces_service_graph_request_failed_total", client="checkout", server="payment") > 0
+    proxied = {"client": "istio-ingressgateway", "server": "frontend.shop"}
+    poll(lambda: d.stat("traces_service_graph_request_total", **proxied) == 400 // 8, "every proxied request")
+    poll(lambda: d.stat("traces_service_graph_request_failed_total", client="checkout", server="payment") > 0, "failures")
 
 
 def test_traces_through_istio_are_whole(daemon, spanmill):
