@@ -110,6 +110,8 @@ Test(jaeger, search_finds_by_every_parameter)
         {"service=cart&tags=%7B%22error%22%3A%22true%22%7D", true},
         {"service=gateway&tags=%7B%22error%22%3A%22true%22%7D", false},
         {"service=cart&lookback=1h&limit=20", true},
+        {"service=gateway&tag=otel.status_code:unset", true},
+        {"service=cart&tag=otel.status_code:unset", false},
     };
     struct qx *q = open_shop();
     for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
