@@ -343,9 +343,11 @@ void sm_pipeline_tend(struct sm_pipeline *p)
         sm_scopes_reclaim(p->config.scopes, oldest - margin);
 }
 
+/* A span whose sender has been told that it was taken may still be on its way from the worker that received it. */
 static void visit_on_thread(struct errand *e)
 {
     struct sm_worker *w = e->worker;
+    sm_worker_catch_up(w);
     for (unsigned i = 0; i < w->shard_count; i++) {
         if (!e->id) {
             sm_shard_each(w->shards[i], e->visit, e->ctx);

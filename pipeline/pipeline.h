@@ -71,7 +71,8 @@ void sm_pipeline_close_all(struct sm_pipeline *p);
 void sm_pipeline_tend(struct sm_pipeline *p);
 
 /* Any thread but a worker's: calls visit on the shard's own thread for the open trace with this id, or for every open trace
- * when id is NULL, and waits until that is done. The trace is settled; visit must only read and copy. */
+ * when id is NULL, and waits until that is done. Spans of payloads whose submission ended before the call are among them. The
+ * trace is settled; visit must only read and copy. */
 void sm_pipeline_visit_open(struct sm_pipeline *p, const struct sm_trace_id *id,
                             void (*visit)(void *ctx, const struct sm_trace *trace), void *ctx);
 

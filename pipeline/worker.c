@@ -364,6 +364,13 @@ static bool take_routes(struct sm_worker *w)
     return worked;
 }
 
+/* Everything that is in the rings by now, however fast more comes. */
+void sm_worker_catch_up(struct sm_worker *w)
+{
+    for (unsigned i = 0; i < RING_CAPACITY / ROUTES_PER_TURN && take_routes(w); i++)
+        ;
+}
+
 /* Payload memory is charged to the worker's first shard. */
 static void tend_shard(struct sm_worker *w, unsigned i)
 {

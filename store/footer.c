@@ -249,7 +249,7 @@ static const uint8_t *section(struct sm_footer *f, enum sm_format_section type, 
 {
     const struct sm_format_range *range = &f->directory.sections[type];
     *size = (size_t)range->size;
-    if (!range->size) /* absent: its offset means nothing */
+    if (!range->size) /* its offset means nothing */
         return f->map;
     const uint8_t *bytes = f->map + (range->offset - f->map_offset);
     uint8_t state = atomic_load_explicit(&f->state[type], memory_order_acquire);
