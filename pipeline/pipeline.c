@@ -293,10 +293,12 @@ static bool all_quiet(const struct sm_pipeline *p)
     return true;
 }
 
-static void skip_to(struct sm_pipeline *p, int64_t now_ns)
+/* What came home since the last tick leaves the figures and the budget. */
+static void skip_to(struct sm_pipeline *p, struct sm_worker *w, int64_t now_ns)
 {
     for (unsigned i = 0; i < p->config.shards; i++)
         sm_shard_skip(p->shards[i], now_ns);
+    sm_worker_tend(w);
 }
 
 void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns)
@@ -304,7 +306,7 @@ void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns)
     struct sm_worker *w = &p->workers[0];
     for (int64_t next; (next = sm_shard_next_fire_ns(p->shards[0])) <= now_ns;) {
         if (all_quiet(p))
-            skip_to(p, now_ns); /* a gap in a recording costs nothing */
+            skip_to(p, w, now_ns); /* a gap in a recording costs nothing */
         else
             inline_tick(p, w, next);
     }

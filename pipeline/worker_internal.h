@@ -55,6 +55,9 @@ void sm_worker_fini(struct sm_worker *w);
 /* One turn: takes in routes, fires due ticks, settles. True when there was work. */
 bool sm_worker_turn(struct sm_worker *w, int64_t now_ns);
 
+/* Housekeeping of its shards, which a turn does when it fires a tick. */
+void sm_worker_tend(struct sm_worker *w);
+
 struct sm_pipeline {
     struct sm_pipeline_config config;
     struct sm_worker *workers;
