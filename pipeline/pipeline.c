@@ -325,14 +325,24 @@ void sm_pipeline_close_all(struct sm_pipeline *p)
 
 /* --- control and figures --- */
 
+static void merge_shipped(struct sm_pipeline *p)
+{
+    for (unsigned k = 0; k < p->config.analyzer_count; k++) {
+        for (unsigned i = 0; i < p->config.shards; i++)
+            p->config.analyzers[k].ops->merge(p->config.analyzers[k].global, sm_shard_analyzer_state(p->shards[i], k));
+    }
+}
+
 void sm_pipeline_tend(struct sm_pipeline *p)
 {
     uint32_t oldest = SM_EPOCH_NONE;
     for (unsigned i = 0; i < p->config.shards; i++)
         oldest = SM_MIN(oldest, sm_epochs_low_all(sm_shard_epochs(p->shards[i])));
-    for (unsigned k = 0; k < p->config.analyzer_count; k++) {
+    merge_shipped(p);
+    if (p->config.placement == SM_PLACEMENT_INLINE) { /* the first delta is home now, the second can go */
         for (unsigned i = 0; i < p->config.shards; i++)
-            p->config.analyzers[k].ops->merge(p->config.analyzers[k].global, sm_shard_analyzer_state(p->shards[i], k));
+            sm_shard_ship(p->shards[i]);
+        merge_shipped(p);
     }
     /* Skeletons refer to scopes for the grace; a batch may be between its decoder and its shard for a moment. */
     uint32_t margin = (uint32_t)(p->config.late_grace_ns / SM_TICK_NS) + RECLAIM_MARGIN_TICKS;

@@ -722,6 +722,12 @@ static bool fire_slice(struct sm_shard *s, int64_t tick_ns)
     return false;
 }
 
+void sm_shard_ship(struct sm_shard *s)
+{
+    for (unsigned i = 0; i < s->config.analyzer_count; i++)
+        s->config.analyzers[i].ops->ship(s->analyzer_states[i]);
+}
+
 enum sm_shard_fired sm_shard_fire(struct sm_shard *s, int64_t now_ns)
 {
     if (!s->firing) {
@@ -735,8 +741,7 @@ enum sm_shard_fired sm_shard_fire(struct sm_shard *s, int64_t now_ns)
         return SM_SHARD_SLICE;
     s->firing = false;
     post(s, tick_ns);
-    for (unsigned i = 0; i < s->config.analyzer_count; i++)
-        s->config.analyzers[i].ops->ship(s->analyzer_states[i]);
+    sm_shard_ship(s);
     return SM_SHARD_TICK;
 }
 
