@@ -11,5 +11,5 @@ client c2 -as zipkin_v2_json {
 advance 7s
 expect m1.stat(trace_ids_joined_total) == 1
 expect m1.stat(traces_opened_total) == 1
-expect s1.services(463ac35c9f6413ad48485a3953bb6124) ~ gateway
+expect s1.services(463ac35c9f6413ad48485a3953bb6124) == "cart gateway"
 expect m1.graph == "gateway->cart calls=1 errors=0"
