@@ -1,8 +1,9 @@
 /* What was decided about traces that are gone: late spans follow it.
  *
  * Kept traces: an exact cache of bounded size, oldest out first. Dropped traces: two generations of a cuckoo filter with
- * 32-bit fingerprints (false positives below 1e-8); when the young one is full the old one is forgotten. Ids compare by their
- * low 64 bits, as 64-bit and 128-bit forms of one id must meet here. One per shard, used by its thread only. */
+ * 32-bit fingerprints (false positives below 1e-8); when the young one is full the old one is forgotten. 64-bit and 128-bit
+ * forms of one id meet here: the filter knows the low halves only; kept ids of 128 bits are told apart. One per shard, used
+ * by its thread only. */
 #ifndef SM_DECIDED_H
 #define SM_DECIDED_H
 
@@ -18,6 +19,7 @@ struct sm_decision {
     uint16_t rule;
     bool counted_out;
     bool randomness_derived;
+    uint64_t id_hi; /* filled by sm_decided_find: high half of the kept trace's id */
 };
 
 enum sm_decided_state { SM_DECIDED_NONE, SM_DECIDED_KEPT, SM_DECIDED_DROPPED };

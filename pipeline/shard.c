@@ -278,6 +278,8 @@ static struct sm_trace *trace_open(struct sm_shard *s, uint64_t hash, struct sm_
 static struct sm_trace *trace_open_late(struct sm_shard *s, uint64_t hash, struct sm_trace_id id, const struct sm_batch *b,
                                         enum sm_verdict verdict, const struct sm_decision *d)
 {
+    if (!id.hi)
+        id.hi = d->id_hi;
     struct sm_trace *t = trace_open(s, hash, id, b);
     if (!t)
         return NULL;
@@ -526,7 +528,11 @@ static void remember(struct sm_shard *s, const struct sm_trace *t)
         sm_decided_add_dropped(s->decided, t->id);
         return;
     }
-    struct sm_decision d = {t->threshold, t->randomness, t->rule, t->counted_out, t->randomness_derived};
+    struct sm_decision d = {.threshold = t->threshold,
+                            .randomness = t->randomness,
+                            .rule = t->rule,
+                            .counted_out = t->counted_out,
+                            .randomness_derived = t->randomness_derived};
     sm_decided_add_kept(s->decided, t->id, &d);
 }
 
