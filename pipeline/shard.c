@@ -316,6 +316,8 @@ static struct sm_trace *trace_for_dropped(struct sm_shard *s, uint64_t hash, str
     struct sm_trace *t;
     if ((span->flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY)) && !has_span(skeleton, count, span->span_id)) {
         t = trace_open(s, hash, id, b);
+        if (t)
+            t->reopened = true;
     } else if (skeleton) {
         t = trace_open_late(s, hash, id, b, SM_VERDICT_DROPPED, &dropped);
     } else {
@@ -511,9 +513,9 @@ static uint32_t copy_context(struct sm_shard *s, const struct sm_trace *t)
     return count;
 }
 
-static const struct sm_view *lay_out(struct sm_shard *s, struct sm_trace *t)
+static const struct sm_view *lay_out(struct sm_shard *s, struct sm_trace *t, bool with_context)
 {
-    uint32_t context_count = t->late ? copy_context(s, t) : 0;
+    uint32_t context_count = with_context ? copy_context(s, t) : 0;
     const struct sm_view *v = sm_view_build_late(s->scratch, t, s->context, context_count);
     if (SM_UNLIKELY(v->duplicates))
         take_out_duplicates(s, t, v);
@@ -536,9 +538,12 @@ static void remember(struct sm_shard *s, const struct sm_trace *t)
     sm_decided_add_kept(s->decided, t->id, &d);
 }
 
-/* The verdict is final: analyse, then hand on or free. The view is of this trace. */
+/* The verdict is final: analyse, then hand on or free. The view is of this trace. What reopened a trace was decided by itself
+ * and is analysed together with what went before. */
 static void finish(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v)
 {
+    if (SM_UNLIKELY(t->reopened))
+        v = lay_out(s, t, true);
     if (t->late && !v->context)
         sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_UNLINKED, t->span_count);
     for (unsigned i = 0; i < s->config.analyzer_count; i++)
@@ -611,7 +616,7 @@ static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger
     t->trigger = (uint8_t)trigger;
     t->deadline_ns = now_ns;
     count_closed(s, trigger);
-    const struct sm_view *v = lay_out(s, t);
+    const struct sm_view *v = lay_out(s, t, t->late);
     if (t->late) {
         finish(s, t, v);
     } else {
@@ -756,7 +761,7 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
     struct sm_limiter_candidate c = {p->proposal.randomness, p->trace->id, p->proposal.cost, 0};
     uint64_t threshold;
     bool granted = sm_coordinator_granted(s->config.coordinator, p->proposal.limiter, &c, &threshold);
-    const struct sm_view *v = lay_out(s, p->trace);
+    const struct sm_view *v = lay_out(s, p->trace, false);
     if (!granted && p->proposal.or_next) {
         propose(s, p->trace, v, (uint16_t)(p->proposal.rule + 1));
         return;
