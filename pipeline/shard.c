@@ -750,6 +750,13 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
     finish(s, p->trace, v);
 }
 
+static void publish_open(struct sm_shard *s)
+{
+    atomic_store_explicit(&s->gauges.spans_open, s->spans_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.bytes_open, s->bytes_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.traces_open, s->map.count, memory_order_relaxed);
+}
+
 bool sm_shard_settle(struct sm_shard *s)
 {
     if (!s->posted || !sm_coordinator_solved(s->config.coordinator, s->config.index))
@@ -757,6 +764,8 @@ bool sm_shard_settle(struct sm_shard *s)
     s->posted = false;
     for (size_t i = 0; i < s->waiting.count; i++)
         settle_one(s, &s->waiting.items[i]);
+    if (s->waiting.count)
+        publish_open(s);
     s->waiting.count = 0;
     return true;
 }
@@ -853,9 +862,7 @@ static void decide_early(struct sm_shard *s, int64_t now_ns)
 
 static void publish(struct sm_shard *s, uint32_t epoch)
 {
-    atomic_store_explicit(&s->gauges.spans_open, s->spans_open, memory_order_relaxed);
-    atomic_store_explicit(&s->gauges.bytes_open, s->bytes_open, memory_order_relaxed);
-    atomic_store_explicit(&s->gauges.traces_open, s->map.count, memory_order_relaxed);
+    publish_open(s);
     atomic_store_explicit(&s->gauges.memory_bytes, sm_slab_bytes_held(s->slab), memory_order_relaxed);
     sm_epochs_publish(s->epochs, epoch);
 }
