@@ -102,11 +102,11 @@ static uint32_t subtract(char *all, uint32_t all_count, const char *before, uint
     return kept;
 }
 
-/* qsort does not take NULL, not even for nothing. */
-static void sort(void *all, size_t count, size_t size, int (*cmp)(const void *, const void *))
+/* qsort wants an array even of nothing. */
+static void sort(void *items, uint32_t count, size_t size, int (*cmp)(const void *, const void *))
 {
     if (count)
-        qsort(all, count, size, cmp);
+        qsort(items, count, size, cmp);
 }
 
 static void keep_before(struct sm_late_links *l, const struct sm_linked *before)
