@@ -233,6 +233,12 @@ static bool on_repeat(struct context *c, const char *v)
     return ok;
 }
 
+static bool on_spread(struct context *c, const char *v)
+{
+    (void)v;
+    return c->span->spread = true;
+}
+
 static bool on_pad(struct context *c, const char *v)
 {
     uint64_t n;
@@ -253,7 +259,8 @@ static const struct option {
     {"-ok", false, on_ok},            {"-message", true, on_message}, {"-attr", true, on_attr},
     {"-int", true, on_int},           {"-resource", true, on_resource}, {"-shared", false, on_shared},
     {"-debug", false, on_debug},      {"-tracestate", true, on_tracestate}, {"-flags", true, on_flags},
-    {"-link", true, on_link},         {"-repeat", true, on_repeat}, {"-pad", true, on_pad},
+    {"-link", true, on_link},         {"-repeat", true, on_repeat}, {"-spread", false, on_spread},
+    {"-pad", true, on_pad},
 };
 
 static const struct option *find_option(const char *word)
@@ -304,17 +311,26 @@ static void span_fini(struct span_desc *s)
     attrs_fini(&s->resource);
 }
 
-static char *copy(const char *text)
+/* With the first %d replaced. */
+static char *copy(const char *text, size_t index)
 {
-    return text ? sm_xstrndup(text, strlen(text)) : NULL;
+    if (!text)
+        return NULL;
+    const char *at = strstr(text, "%d");
+    size_t size = strlen(text);
+    if (!at)
+        return sm_xstrndup(text, size);
+    char *filled = sm_xmalloc(size + 24);
+    snprintf(filled, size + 24, "%.*s%zu%s", (int)(at - text), text, index, at + 2);
+    return filled;
 }
 
-static struct span_attrs attrs_copy(const struct span_attrs *from)
+static struct span_attrs attrs_copy(const struct span_attrs *from, size_t index)
 {
     struct span_attrs to = *from;
     for (unsigned i = 0; i < to.count; i++) {
-        to.items[i].key = copy(from->items[i].key);
-        to.items[i].value = copy(from->items[i].value);
+        to.items[i].key = copy(from->items[i].key, index);
+        to.items[i].value = copy(from->items[i].value, index);
     }
     return to;
 }
@@ -324,14 +340,14 @@ static void append(struct span_list *list, const struct span_desc *span, size_t 
     list->items = sm_xrealloc(list->items, (list->count + 1) * sizeof *list->items);
     struct span_desc *s = &list->items[list->count++];
     *s = *span;
-    s->service = copy(span->service);
-    s->name = copy(span->name);
-    s->remote = copy(span->remote);
-    s->message = copy(span->message);
-    s->tracestate = copy(span->tracestate);
-    s->attrs = attrs_copy(&span->attrs);
-    s->resource = attrs_copy(&span->resource);
-    count_up(&s->id, index);
+    s->service = copy(span->service, index);
+    s->name = copy(span->name, index);
+    s->remote = copy(span->remote, index);
+    s->message = copy(span->message, index);
+    s->tracestate = copy(span->tracestate, index);
+    s->attrs = attrs_copy(&span->attrs, index);
+    s->resource = attrs_copy(&span->resource, index);
+    count_up(span->spread ? &s->trace : &s->id, index);
 }
 
 bool span_list_add(struct span_list *list, const struct script_words *words, const char *service, int64_t start_ns,
@@ -339,7 +355,7 @@ bool span_list_add(struct span_list *list, const struct script_words *words, con
 {
     struct span_desc span = {.start_ns = now_ns, .duration_ns = 10 * SM_MS, .repeat = 1};
     struct context c = {&span, start_ns, now_ns};
-    span.service = copy(service);
+    span.service = service ? sm_xstrndup(service, strlen(service)) : NULL;
     replace(&span.name, "op");
     bool ok = take_options(&c, words, why);
     for (size_t i = 0; ok && i < span.repeat; i++)

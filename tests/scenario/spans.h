@@ -39,7 +39,8 @@ struct span_desc {
     uint32_t flags;
     struct span_attrs attrs, resource;
     struct span_id link_trace, link_id;
-    size_t repeat; /* so many spans with ids counted up; 1 */
+    size_t repeat; /* so many spans, ids counted up, %d in texts replaced by 0, 1, ...; 1 */
+    bool spread;   /* trace ids are counted up instead */
     size_t pad;    /* bytes of an attribute `pad` */
 };
 
