@@ -89,7 +89,8 @@ static bool is_metric(struct sm_str name, const char *wanted)
     size_t n = sizeof prefix - 1;
     if (sm_str_eq(name, sm_str_c(wanted)))
         return true;
-    return name.len > n && memcmp(name.ptr, prefix, n) == 0 && sm_str_eq(sm_str(name.ptr + n, name.len - n), sm_str_c(wanted));
+    return name.len > n && memcmp(name.ptr, prefix, n) == 0 &&
+           sm_str_eq(sm_str(name.ptr + n, name.len - n), sm_str_c(wanted));
 }
 
 /* One line of an exposition: adds its value when it is the metric with all the labels. */
@@ -138,8 +139,8 @@ static bool snapshot(struct subject *q, unsigned first_arg, struct sm_graph *gra
         return bad(q, "the range is two durations from the scenario's start");
     if (!q->scene->engine->dependency)
         return bad(q, "the graph is off");
-    sm_dependency_snapshot(q->scene->engine->dependency, (SCENE_START_NS + from_ns) / SM_MS, (SCENE_START_NS + to_ns) / SM_MS,
-                           SM_EDGES_ANY_SOURCE, graph);
+    sm_dependency_snapshot(q->scene->engine->dependency, (SCENE_START_NS + from_ns) / SM_MS,
+                           (SCENE_START_NS + to_ns) / SM_MS, SM_EDGES_ANY_SOURCE, graph);
     return true;
 }
 
@@ -170,11 +171,12 @@ static bool put_one_edge(struct subject *q, struct sm_buf *out)
         return bad(q, "needs PARENT->CHILD");
     if (!snapshot(q, 1, &graph))
         return false;
-    const struct sm_graph_edge *e = sm_graph_find(&graph, sm_str(q->args[0], (size_t)(arrow - q->args[0])), sm_str_c(arrow + 2));
+    const struct sm_graph_edge *e =
+        sm_graph_find(&graph, sm_str(q->args[0], (size_t)(arrow - q->args[0])), sm_str_c(arrow + 2));
     char types[SM_EDGE_TYPES_SIZE];
     if (e)
-        sm_buf_printf(out, "%s calls=%" PRIu64 " errors=%" PRIu64 " timed=%" PRIu64, sm_edge_types_text(e->types, types), e->calls,
-                      e->errors, (uint64_t)e->latency.count);
+        sm_buf_printf(out, "%s calls=%" PRIu64 " errors=%" PRIu64 " timed=%" PRIu64, sm_edge_types_text(e->types, types),
+                      e->calls, e->errors, (uint64_t)e->latency.count);
     else
         sm_buf_puts(out, "none");
     sm_graph_fini(&graph);
@@ -197,7 +199,8 @@ static bool put_rule_counts(struct subject *q, struct sm_buf *out)
         if (q->arg_count != 1 || strcmp(rule_name(q->scene, rule), q->args[0]) != 0)
             continue;
         struct sm_rule_counts c = sm_rules_counts(q->scene->engine->rules, rule);
-        sm_buf_printf(out, "matched=%" PRIu64 " keep=%" PRIu64 " drop=%" PRIu64 " limit=%" PRIu64, c.matched, c.keep, c.drop, c.limit);
+        sm_buf_printf(out, "matched=%" PRIu64 " keep=%" PRIu64 " drop=%" PRIu64 " limit=%" PRIu64, c.matched, c.keep,
+                      c.drop, c.limit);
         return true;
     }
     return bad(q, "no such rule");
@@ -235,7 +238,8 @@ static bool choose(struct subject *q, unsigned needed, struct chosen *c)
 
 static bool is_chosen(const struct captured_span *s, const struct chosen *c)
 {
-    return sm_trace_id_eq(s->trace, c->trace) && (!c->span || s->id == c->span) && (!c->service || strcmp(s->service, c->service) == 0);
+    return sm_trace_id_eq(s->trace, c->trace) && (!c->span || s->id == c->span) &&
+           (!c->service || strcmp(s->service, c->service) == 0);
 }
 
 static int compare_texts(const void *a, const void *b)

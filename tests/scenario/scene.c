@@ -48,7 +48,8 @@ static bool load_config(struct scene *s, unsigned line)
     struct sm_config_report report = {0};
     s->config = sm_config_new();
     const char *yaml = s->yaml ? s->yaml : "";
-    bool ok = sm_config_load_text(s->config, s->script->path, sm_str_c(yaml), &report) && sm_config_validate(s->config, &report);
+    bool ok = sm_config_load_text(s->config, s->script->path, sm_str_c(yaml), &report) &&
+              sm_config_validate(s->config, &report);
     if (!ok)
         scene_fail(s, line, "the configuration is refused:\n%s", sm_config_report_text(&report));
     sm_config_report_fini(&report);
@@ -222,7 +223,8 @@ struct client_options {
     uint64_t cut; /* bytes taken off the end */
 };
 
-static bool take_client_option(struct client *c, struct client_options *o, const char *option, const char *value, unsigned *at)
+static bool take_client_option(struct client *c, struct client_options *o, const char *option, const char *value,
+                               unsigned *at)
 {
     *at += 1;
     if (strcmp(option, "-each") == 0)

@@ -41,7 +41,8 @@ struct scene {
     char failure[4096]; /* file:line: what */
 };
 
-/* Runs a whole scenario: its statements, then the implied drain and balance. True when everything held; else s->failure says why. */
+/* Runs a whole scenario: its statements, then the implied drain and balance. True when everything held; else s->failure says
+ * why. */
 bool scene_run(struct scene *s);
 
 /* For verbs: remembers the first failure and returns false. */

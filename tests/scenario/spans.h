@@ -49,8 +49,8 @@ struct span_list {
     size_t count;
 };
 
-/* Appends the span (or spans, -repeat) that `words` describe; words[0] is "span". service and now_ns are defaults. False after filling
- * `why`. */
+/* Appends the span (or spans, -repeat) that `words` describe; words[0] is "span". service and now_ns are defaults. False
+ * after filling `why`. */
 bool span_list_add(struct span_list *list, const struct script_words *words, const char *service, int64_t start_ns,
                    int64_t now_ns, char why[128]);
 void span_list_fini(struct span_list *list);

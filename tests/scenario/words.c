@@ -9,7 +9,8 @@ static int64_t unit_ns(const char *unit, size_t size)
     static const struct {
         const char *name;
         int64_t ns;
-    } units[] = {{"ns", 1}, {"us", SM_US}, {"ms", SM_MS}, {"s", SM_SEC}, {"m", 60 * SM_SEC}, {"h", 3600 * SM_SEC}, {"d", 86400 * SM_SEC}};
+    } units[] = {{"ns", 1},          {"us", SM_US},         {"ms", SM_MS},         {"s", SM_SEC},
+                 {"m", 60 * SM_SEC}, {"h", 3600 * SM_SEC}, {"d", 86400 * SM_SEC}};
     for (size_t i = 0; i < SM_ARRAY_LEN(units); i++) {
         if (strlen(units[i].name) == size && strncmp(units[i].name, unit, size) == 0)
             return units[i].ns;
