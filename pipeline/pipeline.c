@@ -293,10 +293,12 @@ static bool all_quiet(const struct sm_pipeline *p)
     return true;
 }
 
-static void skip_to(struct sm_pipeline *p, int64_t now_ns)
+/* What came home since the last tick leaves the figures and the budget. */
+static void skip_to(struct sm_pipeline *p, struct sm_worker *w, int64_t now_ns)
 {
     for (unsigned i = 0; i < p->config.shards; i++)
         sm_shard_skip(p->shards[i], now_ns);
+    sm_worker_tend(w);
 }
 
 void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns)
@@ -304,7 +306,7 @@ void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns)
     struct sm_worker *w = &p->workers[0];
     for (int64_t next; (next = sm_shard_next_fire_ns(p->shards[0])) <= now_ns;) {
         if (all_quiet(p))
-            skip_to(p, now_ns); /* a gap in a recording costs nothing */
+            skip_to(p, w, now_ns); /* a gap in a recording costs nothing */
         else
             inline_tick(p, w, next);
     }
@@ -326,14 +328,24 @@ void sm_pipeline_close_all(struct sm_pipeline *p)
 
 /* --- control and figures --- */
 
+static void merge_shipped(struct sm_pipeline *p)
+{
+    for (unsigned k = 0; k < p->config.analyzer_count; k++) {
+        for (unsigned i = 0; i < p->config.shards; i++)
+            p->config.analyzers[k].ops->merge(p->config.analyzers[k].global, sm_shard_analyzer_state(p->shards[i], k));
+    }
+}
+
 void sm_pipeline_tend(struct sm_pipeline *p)
 {
     uint32_t oldest = SM_EPOCH_NONE;
     for (unsigned i = 0; i < p->config.shards; i++)
         oldest = SM_MIN(oldest, sm_epochs_low_all(sm_shard_epochs(p->shards[i])));
-    for (unsigned k = 0; k < p->config.analyzer_count; k++) {
+    merge_shipped(p);
+    if (p->config.placement == SM_PLACEMENT_INLINE) { /* the first delta is home now, the second can go */
         for (unsigned i = 0; i < p->config.shards; i++)
-            p->config.analyzers[k].ops->merge(p->config.analyzers[k].global, sm_shard_analyzer_state(p->shards[i], k));
+            sm_shard_ship(p->shards[i]);
+        merge_shipped(p);
     }
     /* Skeletons refer for the grace to scopes that were last seen when the window opened; a batch may be between its decoder
      * and its shard for a moment. */
