@@ -269,7 +269,17 @@ static bool all_fired(const struct sm_pipeline *p, int64_t tick_ns)
     return true;
 }
 
-/* Fires one tick on every shard and settles it; sinks then see its traces in their final order. */
+/* Sinks see what was decided since the last time, in its final order; what they are through with comes home. */
+static void hand_out(struct sm_pipeline *p, int64_t now_ns)
+{
+    while (!sm_fanout_release(p->config.fanout))
+        sm_fanout_poll(p->config.fanout, now_ns);
+    sm_fanout_poll(p->config.fanout, now_ns);
+    for (unsigned i = 0; i < p->config.shards; i++)
+        sm_shard_collect(p->shards[i]);
+}
+
+/* Fires one tick on every shard and settles it. */
 static void inline_tick(struct sm_pipeline *p, struct sm_worker *w, int64_t tick_ns)
 {
     do
@@ -277,11 +287,7 @@ static void inline_tick(struct sm_pipeline *p, struct sm_worker *w, int64_t tick
     while (!all_fired(p, tick_ns));
     for (unsigned i = 0; i < p->config.shards; i++)
         sm_shard_settle(p->shards[i]);
-    while (!sm_fanout_release(p->config.fanout))
-        sm_fanout_poll(p->config.fanout, tick_ns);
-    sm_fanout_poll(p->config.fanout, tick_ns);
-    for (unsigned i = 0; i < p->config.shards; i++)
-        sm_shard_collect(p->shards[i]);
+    hand_out(p, tick_ns);
 }
 
 static bool all_quiet(const struct sm_pipeline *p)
@@ -293,9 +299,11 @@ static bool all_quiet(const struct sm_pipeline *p)
     return true;
 }
 
-/* What came home since the last tick leaves the figures and the budget. */
+/* Nothing is open, but windows may have closed over a limit since the last tick. What came home leaves the figures and the
+ * budget. */
 static void skip_to(struct sm_pipeline *p, struct sm_worker *w, int64_t now_ns)
 {
+    hand_out(p, now_ns);
     for (unsigned i = 0; i < p->config.shards; i++)
         sm_shard_skip(p->shards[i], now_ns);
     sm_worker_tend(w);
