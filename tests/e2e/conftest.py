@@ -86,6 +86,8 @@ class Daemon:
         for setting in settings:
             command += ["--set", setting]
         self.log = []
+        self.raw = []  # lines as they came, reports of sanitizers too
+        self.ended = False  # by the test
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -99,7 +101,9 @@ class Daemon:
 
     def _read(self):
         for line in self.process.stderr:
-            self.log.append(dict(pair.partition("=")[::2] for pair in shlex.split(line)))
+            self.raw.append(line)
+            if line.startswith("ts="):
+                self.log.append(dict(pair.partition("=")[::2] for pair in shlex.split(line)))
 
     def event(self, name):
         return next((line for line in self.log if line.get("event") == name), None)
@@ -137,15 +141,21 @@ class Daemon:
 
     def end(self, number=signal.SIGTERM, seconds=60):
         """Sends the signal and returns the exit code."""
+        self.ended = True
         self.process.send_signal(number)
         code = self.process.wait(timeout=seconds)
         self.reader.join(timeout=10)
         return code
 
     def close(self):
-        if self.process.poll() is None:
+        """Ends it with the test; a daemon that ended by itself fails the test and says why."""
+        code = self.process.poll()
+        if code is None:
             self.process.kill()
             self.process.wait()
+        elif not self.ended:
+            self.reader.join(timeout=10)
+            pytest.fail(f"the daemon ended with {code}:\n" + "".join(self.raw[-80:]))
 
 
 @pytest.fixture
