@@ -20,6 +20,7 @@ enum {
     HEAVY_MAX = 64,
     FIRE_GROUP = 16,       /* traces whose memory is fetched together before they are looked at */
     PREFETCH_STEPS = 32,   /* chunks of a chain */
+    PREFETCH_BYTES = 1024, /* of one span */
     SLICE_SPANS = 2000,    /* spans decided before sockets are looked at again ... */
     SLICE_PER_TRACE = 8,   /* ... where a trace counts as so many more */
     EARLY_PER_TEND = 4096, /* traces decided early in one go */
@@ -127,8 +128,6 @@ static struct sm_chunk *chunk_new(struct sm_shard *s, struct sm_trace *t, size_t
         return NULL;
     if (SM_UNLIKELY(usable > SM_SLAB_CHUNK_MAX))
         sm_stats_add(s->config.stats, SM_STAT_BIG_CHUNKS, 1);
-    chunk->next = NULL;
-    chunk->used = 0;
     chunk->size = usable - (uint32_t)sizeof *chunk;
     t->memory += usable;
     return chunk;
@@ -157,8 +156,7 @@ static void epochs_release(struct sm_shard *s, struct sm_trace *t)
 static void trace_free(struct sm_shard *s, struct sm_trace *t)
 {
     epochs_release(s, t);
-    chunks_free(s, t->heads);
-    chunks_free(s, t->data);
+    chunks_free(s, t->chunks);
     sm_slab_release(s->slab, t, sizeof *t);
 }
 
@@ -188,41 +186,16 @@ static void heavy_note(struct sm_shard *s, struct sm_trace *t)
         s->heavy[lightest] = t;
 }
 
-static bool add_head_chunk(struct sm_shard *s, struct sm_trace *t)
+/* A chunk for the spans that the batch being copied has for this trace, larger when the trace is large already. `least` fits
+ * in any case. */
+static bool add_chunk(struct sm_shard *s, struct sm_trace *t, uint32_t least)
 {
-    size_t size = SM_MAX((size_t)t->group_heads, SM_MIN((size_t)t->heads_size / CHUNK_GROWTH, (size_t)4096));
-    struct sm_chunk *chunk = chunk_new(s, t, size);
+    size_t grown = SM_MIN(((size_t)t->bytes + t->heads_size) / CHUNK_GROWTH, (size_t)CHUNK_BYTES_MAX);
+    size_t size = SM_MIN(SM_MAX((size_t)t->group_size, grown), (size_t)CHUNK_BYTES_MAX);
+    struct sm_chunk *chunk = chunk_new(s, t, SM_MAX(size, (size_t)least));
     if (!chunk)
         return false;
-    if (t->heads_last) {
-        t->heads_last->used = (uint32_t)(t->head_at - t->heads_last->data);
-        t->heads_last->next = chunk;
-    } else {
-        t->heads = chunk;
-    }
-    t->heads_last = chunk;
-    t->head_at = chunk->data;
-    t->head_end = chunk->data + (chunk->size & ~7u);
-    return true;
-}
-
-static bool add_data_chunk(struct sm_shard *s, struct sm_trace *t, uint32_t span_size)
-{
-    size_t size = SM_MAX((size_t)t->group_bytes, SM_MIN((size_t)t->bytes / CHUNK_GROWTH, (size_t)CHUNK_BYTES_MAX));
-    if (size > CHUNK_BYTES_MAX)
-        size = SM_MAX((size_t)CHUNK_BYTES_MAX, (size_t)span_size);
-    struct sm_chunk *chunk = chunk_new(s, t, size);
-    if (!chunk)
-        return false;
-    if (t->data_last) {
-        t->data_last->used = (uint32_t)(t->data_at - t->data_last->data);
-        t->data_last->next = chunk;
-    } else {
-        t->data = chunk;
-    }
-    t->data_last = chunk;
-    t->data_at = chunk->data;
-    t->data_end = chunk->data + chunk->size;
+    sm_trace_add_chunk(t, chunk);
     if (SM_UNLIKELY(t->memory > HEAVY_BYTES))
         heavy_note(s, t);
     return true;
@@ -389,21 +362,13 @@ SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_sp
                       const struct sm_batch *b)
 {
     uint32_t head_size = sm_span_head_size(span), size = span->size;
-    bool ok = true;
-    if (SM_UNLIKELY((size_t)(t->head_end - t->head_at) < head_size))
-        ok = add_head_chunk(s, t);
-    if (SM_UNLIKELY((size_t)(t->data_end - t->data_at) < size))
-        ok = ok && add_data_chunk(s, t, size);
-    t->group_heads -= head_size;
-    t->group_bytes -= size;
-    if (SM_UNLIKELY(!ok)) {
+    bool fits = sm_trace_room(t) >= head_size + size || add_chunk(s, t, head_size + size);
+    t->group_size -= head_size + size;
+    if (SM_UNLIKELY(!fits)) {
         sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_NOMEM, 1);
         return;
     }
-    memcpy(t->head_at, span, head_size);
-    memcpy(t->data_at, bytes, size);
-    t->head_at += head_size;
-    t->data_at += size;
+    sm_trace_put(t, span, bytes);
     t->heads_size += head_size;
     t->bytes += size;
     t->span_count++;
@@ -453,27 +418,44 @@ static void find_traces(struct sm_shard *s, const struct sm_batch *b, const uint
     }
 }
 
+/* Gives traces that have no room a chunk, and fetches the places that will be written. What cannot be had is seen to when the
+ * span is copied. */
+static void make_room(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n,
+                      struct sm_trace *const *traces)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
+        if (SM_LIKELY(traces[i] != NULL))
+            traces[i]->group_size += sm_span_head_size(span) + span->size;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
+        uint32_t size = sm_span_head_size(span) + span->size;
+        if (SM_UNLIKELY(!traces[i]))
+            continue;
+        if (sm_trace_room(traces[i]) < size && !add_chunk(s, traces[i], size))
+            continue;
+        __builtin_prefetch(traces[i]->head_at, 1);
+        __builtin_prefetch(traces[i]->data_at - 1, 1);
+    }
+}
+
+/* Where the bytes of a span will go. */
+SM_INLINE void prefetch_bytes(const struct sm_trace *t, const struct sm_span *span)
+{
+    uintptr_t end = (uintptr_t)t->data_at; /* as a number: it may be NULL */
+    for (uintptr_t at = end - SM_MIN(span->size, (uint32_t)PREFETCH_BYTES); at < end; at += SM_CACHE_LINE)
+        __builtin_prefetch((const void *)at, 1);
+}
+
 static void ingest_group(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n)
 {
     struct sm_trace *traces[GROUP];
     find_traces(s, b, indexes, n, traces);
+    make_room(s, b, indexes, n, traces);
     for (uint32_t i = 0; i < n; i++) {
-        struct sm_trace *t = traces[i];
-        if (SM_UNLIKELY(!t))
-            continue;
-        const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
-        t->group_heads += sm_span_head_size(span);
-        t->group_bytes += span->size;
-        __builtin_prefetch(t->head_at, 1);
-        __builtin_prefetch(t->data_at, 1);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        if (i + AHEAD < n && traces[i + AHEAD]) {
-            /* As a number: a trace without a chunk has no data_at, and NULL + 64 is undefined. */
-            uintptr_t data = (uintptr_t)traces[i + AHEAD]->data_at;
-            __builtin_prefetch((const void *)(data + 64), 1);
-            __builtin_prefetch((const void *)(data + 128), 1);
-        }
+        if (i + AHEAD < n && traces[i + AHEAD])
+            prefetch_bytes(traces[i + AHEAD], sm_batch_span(b, index_at(indexes, i + AHEAD)));
         if (SM_LIKELY(traces[i] != NULL)) {
             uint32_t k = index_at(indexes, i);
             append(s, traces[i], sm_batch_span(b, k), sm_batch_bytes(b, k), b);
@@ -664,28 +646,23 @@ int64_t sm_shard_next_fire_ns(const struct sm_shard *s)
     return s->firing ? INT64_MIN : sm_wheel_next_ns(&s->wheel);
 }
 
-/* Walks the chunk chains of several traces in step, so that their cache misses overlap: closing a window reads every head and
- * the header of every data chunk, which have not been touched for seconds. */
+/* Walks the chunk chains of several traces in step, so that their cache misses overlap: closing a window reads every head,
+ * and none has been touched for seconds. */
 static void prefetch_chains(struct sm_trace *const *traces, unsigned n)
 {
-    const struct sm_chunk *at[FIRE_GROUP * 2];
+    const struct sm_chunk *at[FIRE_GROUP];
     for (unsigned i = 0; i < n; i++) {
-        at[2 * i] = traces[i]->heads;
-        at[2 * i + 1] = traces[i]->data;
-        __builtin_prefetch(at[2 * i]);
-        __builtin_prefetch(at[2 * i + 1]);
+        at[i] = traces[i]->chunks;
+        __builtin_prefetch(at[i]);
     }
     bool more = true;
     for (unsigned step = 0; more && step < PREFETCH_STEPS; step++) {
         more = false;
-        for (unsigned i = 0; i < 2 * n; i++) {
+        for (unsigned i = 0; i < n; i++) {
             if (!at[i])
                 continue;
-            const char *chunk = (const char *)at[i];
-            if ((i & 1) == 0) {
-                __builtin_prefetch(chunk + SM_CACHE_LINE);
-                __builtin_prefetch(chunk + 2 * SM_CACHE_LINE);
-            }
+            __builtin_prefetch((const char *)at[i] + SM_CACHE_LINE);
+            __builtin_prefetch((const char *)at[i] + 2 * SM_CACHE_LINE);
             at[i] = at[i]->next;
             __builtin_prefetch(at[i]);
             more |= at[i] != NULL;

@@ -207,10 +207,13 @@ static uint64_t *id_slot(const struct sm_jaeger_json *w, uint64_t id)
     return &w->ids[at];
 }
 
+/* Alike ones stay in the order in which they were found. */
 static int by_id(const void *x, const void *y)
 {
     const struct view *a = x, *b = y;
-    return a->id != b->id ? (a->id < b->id ? -1 : 1) : 0;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return a->encode < b->encode ? -1 : a->encode > b->encode;
 }
 
 /* An id that client and server had in common, and the one that the (first) server got. */

@@ -37,7 +37,9 @@ static void grow(struct sm_name_set *set)
     }
     if (set->count * 2 < set->table_size)
         return;
-    set->table_size = SM_MAX(set->table_size * 2, 256u);
+    do
+        set->table_size = SM_MAX(set->table_size * 2, 256u);
+    while (set->table_size <= set->count * 2); /* more than one step after sorting, which drops the table */
     free(set->table);
     set->table = sm_xcalloc(set->table_size, sizeof *set->table);
     for (uint32_t i = 0; i < set->count; i++)

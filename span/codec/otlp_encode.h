@@ -14,6 +14,9 @@ void sm_codec_otlp_proto_encode(const struct sm_encode_span *spans, size_t count
  * left out. JSON has no place for the private field, so spans that have one are written in their plain form. */
 void sm_codec_otlp_json_encode(const struct sm_encode_span *spans, size_t count, struct sm_buf *out);
 
+/* Only the elements of that list, separated by commas: for documents that hold several traces. */
+void sm_otlp_json_put_resource_spans(const struct sm_encode_span *spans, size_t count, struct sm_buf *out);
+
 /* How many spans from the first one on belong to its resource (its scope within that resource). count > 0. */
 size_t sm_otlp_resource_run(const struct sm_encode_span *spans, size_t count);
 size_t sm_otlp_scope_run(const struct sm_encode_span *spans, size_t count);

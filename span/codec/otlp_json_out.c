@@ -337,16 +337,21 @@ static void put_resource_spans(struct sm_buf *out, const struct sm_encode_span *
     sm_buf_putc(out, '}');
 }
 
-void sm_codec_otlp_json_encode(const struct sm_encode_span *spans, size_t count, struct sm_buf *out)
+void sm_otlp_json_put_resource_spans(const struct sm_encode_span *spans, size_t count, struct sm_buf *out)
 {
     struct sm_buf plain = {0};
-    sm_buf_puts(out, "{\"resourceSpans\":[");
     for (size_t i = 0, n; i < count; i += n) {
         n = sm_otlp_resource_run(spans + i, count - i);
         if (i)
             sm_buf_putc(out, ',');
         put_resource_spans(out, spans + i, n, &plain);
     }
-    sm_buf_puts(out, "]}");
     sm_buf_fini(&plain);
+}
+
+void sm_codec_otlp_json_encode(const struct sm_encode_span *spans, size_t count, struct sm_buf *out)
+{
+    sm_buf_puts(out, "{\"resourceSpans\":[");
+    sm_otlp_json_put_resource_spans(spans, count, out);
+    sm_buf_puts(out, "]}");
 }

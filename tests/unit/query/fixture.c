@@ -109,22 +109,96 @@ void qx_store(struct qx *q, struct sm_trace_id id, const struct fx_span *spans, 
     fx_trace_free(&t);
 }
 
+static struct sm_payload *payload_of(struct sm_payload_pool *pool, struct sm_str bytes)
+{
+    struct sm_payload *p = sm_payload_new(pool, bytes.len);
+    memcpy(p->data, bytes.ptr, bytes.len);
+    p->size = bytes.len;
+    p->arrived_ns = QX_NOW_NS;
+    return p;
+}
+
+void qx_submit_payload(struct qx *q, const struct sm_codec *codec, struct sm_str payload)
+{
+    struct sm_submit result;
+    struct sm_worker *w = sm_pipeline_worker(q->pipeline, 0);
+    struct sm_payload *p = payload_of(sm_worker_payloads(w), payload);
+    sm_worker_submit(w, codec, SM_SOURCE_LIVE, &p, &result);
+    cr_assert(result.rc == SM_OK && result.rejected == 0, "%s", result.text);
+}
+
 void qx_submit(struct qx *q, struct sm_trace_id id, const struct fx_span *spans, uint32_t count)
 {
     struct fx_trace t = fx_trace(id, spans, count);
     struct sm_buf body = {0};
-    struct sm_submit result;
     for (uint32_t i = 0; i < count; i++)
         sm_codec_otlp_proto_encode(&t.spans[i].encode, 1, &body);
-    struct sm_worker *w = sm_pipeline_worker(q->pipeline, 0);
-    struct sm_payload *p = sm_payload_new(sm_worker_payloads(w), body.size);
-    memcpy(p->data, body.data, body.size);
-    p->size = body.size;
-    p->arrived_ns = QX_NOW_NS;
-    sm_worker_submit(w, &sm_codec_otlp_proto, SM_SOURCE_LIVE, &p, &result);
-    cr_assert(result.rc == SM_OK && result.accepted == count, "%s", result.text);
+    qx_submit_payload(q, &sm_codec_otlp_proto, sm_buf_str(&body));
     sm_buf_fini(&body);
     fx_trace_free(&t);
+}
+
+/* The spans of the batch that belong to the trace of its item `first`, unless an earlier item is of that trace. */
+static void store_trace_of(struct qx *q, const struct sm_batch *batch, uint32_t first)
+{
+    struct sm_trace_id id = batch->items[first].trace;
+    struct sm_store_span *spans = calloc(batch->count, sizeof *spans);
+    struct sm_store_trace trace = {.meta = {.id = id, .verdict = SM_VERDICT_KEPT}, .spans = spans};
+    struct sm_err err = {0};
+    uint32_t count = 0, i = 0;
+    while (i < first && sm_trace_id_cmp(batch->items[i].trace, id) != 0)
+        i++;
+    for (; i >= first && i < batch->count; i++) {
+        const struct sm_scope *scope = sm_scopes_get(q->scopes, sm_batch_span(batch, i)->scope_id);
+        struct sm_encode_span encode = {.resource = scope->resource->bytes,
+                                        .scope = scope->bytes,
+                                        .bytes = sm_str(sm_batch_bytes(batch, i), sm_batch_span(batch, i)->size)};
+        if (sm_trace_id_cmp(batch->items[i].trace, id) == 0)
+            sm_store_describe(&encode, &spans[count++]);
+    }
+    sm_store_summarise(spans, count, &trace.meta);
+    trace.meta.stored_ns = QX_NOW_NS;
+    if (count)
+        cr_assert_eq(sm_store_append(q->store, &trace, &err), SM_OK, "%s", err.text);
+    cr_assert_eq(sm_store_commit(q->store, &err), SM_OK, "%s", err.text);
+    free(spans);
+}
+
+void qx_store_payload(struct qx *q, const struct sm_codec *codec, struct sm_str payload)
+{
+    struct sm_names_cache *names = sm_names_cache_new(q->names);
+    struct sm_decoder d = {.names = q->names,
+                           .names_cache = names,
+                           .scopes = sm_scopes_cache_new(q->scopes, names),
+                           .wanted = q->wanted,
+                           .limits = sm_codec_limits_default,
+                           .pool = sm_payload_pool_new(1 << 20)};
+    struct sm_batch batch = {0};
+    struct sm_err err = {0};
+    struct sm_payload *p = payload_of(d.pool, payload);
+    cr_assert_eq(codec->decode(&d, p, &batch, &err), SM_OK, "%s", err.text);
+    cr_assert_eq(batch.rejected_total, 0, "%s", batch.reject_text);
+    for (uint32_t i = 0; i < batch.count; i++)
+        store_trace_of(q, &batch, i);
+    sm_payload_put(p);
+    sm_batch_fini(&batch);
+    sm_payload_pool_free(d.pool);
+    sm_scopes_cache_free(d.scopes);
+    sm_names_cache_free(names);
+}
+
+static void clear_reply(struct qx *q)
+{
+    sm_buf_fini(&q->reply.body);
+    q->reply = (struct sm_query_reply){0};
+}
+
+static uint16_t terminate_reply(struct qx *q)
+{
+    q->reply.body.size_max = 0;
+    sm_buf_putc(&q->reply.body, '\0');
+    q->reply.body.size--;
+    return q->reply.status;
 }
 
 uint16_t qx_get(struct qx *q, const char *target)
@@ -133,13 +207,16 @@ uint16_t qx_get(struct qx *q, const char *target)
     const char *mark = strchr(target, '?');
     struct sm_str path = mark ? sm_str(target, (size_t)(mark - target)) : all;
     struct sm_str query = mark ? sm_str_c(mark + 1) : SM_STR("");
-    sm_buf_fini(&q->reply.body);
-    q->reply = (struct sm_query_reply){0};
+    clear_reply(q);
     sm_query_answer(q->query, path, query, QX_NOW_NS, &q->reply);
-    q->reply.body.size_max = 0;
-    sm_buf_putc(&q->reply.body, '\0');
-    q->reply.body.size--;
-    return q->reply.status;
+    return terminate_reply(q);
+}
+
+uint16_t qx_post(struct qx *q, const char *path, struct sm_str body)
+{
+    clear_reply(q);
+    sm_query_post(q->query, sm_str_c(path), SM_STR(""), body, QX_NOW_NS, &q->reply);
+    return terminate_reply(q);
 }
 
 const char *qx_body(const struct qx *q)

@@ -38,9 +38,13 @@ void qx_close(struct qx *q);
 void qx_store(struct qx *q, struct sm_trace_id id, const struct fx_span *spans, uint32_t count);
 /* Puts spans into open windows. */
 void qx_submit(struct qx *q, struct sm_trace_id id, const struct fx_span *spans, uint32_t count);
+/* The same with a payload as a client sent it: into open windows, or into the store. */
+void qx_submit_payload(struct qx *q, const struct sm_codec *codec, struct sm_str payload);
+void qx_store_payload(struct qx *q, const struct sm_codec *codec, struct sm_str payload);
 
 /* GET: returns the status; the body is in qx_body, terminated. */
 uint16_t qx_get(struct qx *q, const char *target);
+uint16_t qx_post(struct qx *q, const char *path, struct sm_str body);
 const char *qx_body(const struct qx *q);
 bool qx_has(const struct qx *q, const char *text);
 unsigned qx_times(const struct qx *q, const char *text);

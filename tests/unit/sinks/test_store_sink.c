@@ -215,20 +215,20 @@ static struct sm_trace *trace_with_peer(struct bench *b)
     end = sm_pb_put_bytes(end, SM_OTLP_STATUS, "\x18\x02", 2);
     struct sm_trace *t = trace_new(9);
     uint32_t size = (uint32_t)(end - bytes);
-    memcpy(t->data->data, bytes, size);
-    t->data->used = size;
-    struct sm_span span = {.span_id = 1,
-                           .start_ns = 5000,
-                           .duration_ns = 10,
-                           .scope_id = b->scope,
-                           .size = size,
-                           .flags = SM_SPAN_ERROR,
-                           .kind_status = SM_KIND_CLIENT,
-                           .n_wanted = 1};
-    uint32_t record = SM_WANTED_RECORD(SM_SLOT_PEER_SERVICE, kv_at + any_at);
-    memcpy(t->heads->data, &span, sizeof span);
-    memcpy(t->heads->data + sizeof span, &record, sizeof record);
-    t->heads->used = sm_span_head_size(&span);
+    struct {
+        struct sm_span span;
+        uint32_t records[2];
+    } head = {.span = {.span_id = 1,
+                       .start_ns = 5000,
+                       .duration_ns = 10,
+                       .scope_id = b->scope,
+                       .size = size,
+                       .flags = SM_SPAN_ERROR,
+                       .kind_status = SM_KIND_CLIENT,
+                       .n_wanted = 1},
+              .records = {SM_WANTED_RECORD(SM_SLOT_PEER_SERVICE, kv_at + any_at)}};
+    sm_trace_put(t, &head.span, bytes);
+    sm_trace_settle(t);
     t->span_count = 1;
     t->bytes = size;
     t->deadline_ns = sm_clock_wall_ns();
@@ -336,7 +336,7 @@ Test(store_sink, a_span_too_large_for_the_store_is_refused_alone)
     struct bench b = {.faults = no_faults};
     bench_open(&b, SM_SEC);
     struct sm_trace *before = make_trace(&b, 1, 2), *after = make_trace(&b, 3, 1), *big = make_trace(&b, 2, 1);
-    ((struct sm_span *)big->heads->data)->scope_id = huge_scope(&b);
+    ((struct sm_span *)big->chunks->data)->scope_id = huge_scope(&b);
     struct sm_sink_batch batch = batch_of((const struct sm_trace *[]){before, big, after}, 3);
     cr_assert_eq(offer(&b, &batch), SM_SINK_OK);
     cr_expect_eq(b.rejected, 1);
