@@ -10,6 +10,10 @@
 
 /* Progress is shown this often. */
 #define PROGRESS_NS (200 * SM_MS)
+/* Time for sinks to finish at the end. */
+#define FINISH_NS (60 * SM_SEC)
+
+enum { RECORDS_PER_TEND = 256 };
 
 struct replay {
     struct sm_engine *engine;
@@ -51,7 +55,8 @@ static void submit(struct replay *r, const struct sm_codec *codec, struct sm_pay
 {
     struct sm_submit result;
     sm_worker_replay(r->worker, codec, SM_SOURCE_LIVE, payload, &r->clock, &result);
-    r->totals->records++;
+    if (++r->totals->records % RECORDS_PER_TEND == 0)
+        sm_pipeline_tend(r->engine->pipeline);
     r->totals->spans += result.accepted;
     r->totals->spans_rejected += result.rejected;
     if (result.rc != SM_OK)
@@ -110,8 +115,7 @@ enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count
         totals->files += rc == SM_OK;
     }
     sm_pipeline_close_all(e->pipeline);
-    sm_fanout_stop(e->fanout, 0);
-    sm_pipeline_tend(e->pipeline);
+    sm_fanout_stop(e->fanout, FINISH_NS);
     totals->took_ns = sm_clock_mono_ns() - r.started_ns;
     if (r.progress && r.shown_ns)
         fprintf(stderr, "\r%*s\r", 100, "");

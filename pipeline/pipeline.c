@@ -230,6 +230,26 @@ bool sm_pipeline_drain(struct sm_pipeline *p, int64_t timeout_ns)
     return true;
 }
 
+static void merge_shipped(struct sm_pipeline *p, bool ship)
+{
+    for (unsigned k = 0; k < p->config.analyzer_count; k++) {
+        const struct sm_analyzer *a = &p->config.analyzers[k];
+        for (unsigned i = 0; i < p->config.shards; i++) {
+            void *state = sm_shard_analyzer_state(p->shards[i], k);
+            if (ship)
+                a->ops->ship(state);
+            a->ops->merge(a->global, state);
+        }
+    }
+}
+
+/* No shard runs any more. Twice, because what was shipped before may still be away in the first round. */
+static void merge_all(struct sm_pipeline *p)
+{
+    merge_shipped(p, true);
+    merge_shipped(p, true);
+}
+
 static void abandon_open(struct sm_pipeline *p)
 {
     for (unsigned i = 0; i < p->config.shards; i++)
@@ -256,6 +276,7 @@ void sm_pipeline_stop(struct sm_pipeline *p)
     abandon_open(p);
     for (unsigned i = 0; i < p->config.shards; i++)
         sm_shard_collect(p->shards[i]);
+    merge_all(p);
 }
 
 /* --- inline --- */
@@ -319,6 +340,7 @@ void sm_pipeline_close_all(struct sm_pipeline *p)
     do
         inline_tick(p, w, sm_shard_next_fire_ns(p->shards[0]));
     while (!all_quiet(p));
+    merge_all(p);
 }
 
 /* --- control and figures --- */
@@ -328,10 +350,7 @@ void sm_pipeline_tend(struct sm_pipeline *p)
     uint32_t oldest = SM_EPOCH_NONE;
     for (unsigned i = 0; i < p->config.shards; i++)
         oldest = SM_MIN(oldest, sm_epochs_low_all(sm_shard_epochs(p->shards[i])));
-    for (unsigned k = 0; k < p->config.analyzer_count; k++) {
-        for (unsigned i = 0; i < p->config.shards; i++)
-            p->config.analyzers[k].ops->merge(p->config.analyzers[k].global, sm_shard_analyzer_state(p->shards[i], k));
-    }
+    merge_shipped(p, false);
     /* Skeletons refer to scopes for the grace; a batch may be between its decoder and its shard for a moment. */
     uint32_t margin = (uint32_t)(p->config.late_grace_ns / SM_TICK_NS) + RECLAIM_MARGIN_TICKS;
     if (oldest != SM_EPOCH_NONE && oldest > margin)

@@ -59,12 +59,13 @@ enum sm_rc sm_pipeline_start(struct sm_pipeline *p, struct sm_err *err) SM_MUST_
  * or timeout_ns has passed (what is still open then is counted dropped{shutdown} by sm_pipeline_stop). */
 bool sm_pipeline_drain(struct sm_pipeline *p, int64_t timeout_ns);
 
-/* THREADS: ends the threads. The fan-out must have been stopped, so that every trace is home or on its way. */
+/* THREADS: ends the threads and merges what analyzers hold. The fan-out must have been stopped, so that every trace is home or on
+ * its way. */
 void sm_pipeline_stop(struct sm_pipeline *p);
 
 /* INLINE: takes time forward, firing every tick on the way; the fan-out is polled (and, if ordered, released) at each. */
 void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns);
-/* INLINE: closes every window at the present time and settles everything. */
+/* INLINE: closes every window at the present time, settles everything, merges what analyzers hold. */
 void sm_pipeline_close_all(struct sm_pipeline *p);
 
 /* Control thread: merges what shards shipped into the analyzers' global states, reclaims unused resources and scopes. */

@@ -4,6 +4,7 @@ Daemons listen on ports of the kernel's choice, told by the lines they print at 
 of the test. Nothing waits for a fixed time: poll() tries until a deadline."""
 import gzip
 import http.server
+import json
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -73,12 +75,28 @@ def otlp_request(spans, service="svc"):
     return request.SerializeToString()
 
 
+def otlp(*spans):
+    """An OTLP request; each span is (trace, id, parent, name)."""
+    return otlp_request([dict(zip(("trace", "id", "parent", "name"), span)) for span in spans])
+
+
+def post(url, body, content_type="application/x-protobuf"):
+    """Status and body of the reply."""
+    request = urllib.request.Request(url, data=body, headers={"content-type": content_type})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
 class Daemon:
     """A running `spanmill run`. Its log lines are dictionaries in .log, its listeners URLs by protocol in .urls."""
 
     def __init__(self, directory, settings, config=None):
         listen = [f"listen.{name}=127.0.0.1:0" for name in ("otlp_grpc", "otlp_http", "zipkin", "query", "metrics")]
         settings = [*listen, f"store.path={directory / 'data'}", "workers=2", "memory.budget=1GiB", *settings]
+        self.directory = directory
         command = [BINARY, "run"]
         if config is not None:
             (directory / "spanmill.yaml").write_text(config)
@@ -126,6 +144,26 @@ class Daemon:
             if re.split(r"\{", sample)[0] == name and all(w in sample for w in wanted)
         )
 
+    def query(self, path):
+        """The JSON that the query listener answers; None for 404."""
+        try:
+            return json.loads(get(self.urls["Query"].rstrip("/") + path))
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def stored_spans(self, trace):
+        """Names of the spans of a trace as Jaeger's API gives them, sorted; empty when there is no such trace."""
+        found = self.query(f"/api/traces/{trace:032x}")
+        return sorted(span["operationName"] for span in found["data"][0]["spans"]) if found else []
+
+    def kill(self):
+        """kill -9."""
+        self.ended = True
+        self.process.kill()
+        self.process.wait()
+
     def check_balance(self):
         """The accounting identities that hold whenever nothing is on its way."""
         m = self.stat
@@ -160,12 +198,13 @@ class Daemon:
 
 @pytest.fixture
 def daemon(tmp_path):
-    """daemon("windows.idle=1s", ..., config="..."): starts one; ended with the test."""
+    """daemon("windows.idle=1s", ..., config="...", again=d): starts one, in the directory of another one if need be; ended with
+    the test."""
     started = []
 
-    def start(*settings, config=None):
-        directory = tmp_path / f"daemon{len(started)}"
-        directory.mkdir()
+    def start(*settings, config=None, again=None):
+        directory = again.directory if again else tmp_path / f"daemon{len(started)}"
+        directory.mkdir(exist_ok=True)
         started.append(Daemon(directory, settings, config))
         return started[-1]
 

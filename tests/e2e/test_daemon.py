@@ -1,28 +1,11 @@
 """Starting, serving, draining, stopping, as an operator sees it."""
 import signal
 import socket
-import urllib.error
-import urllib.request
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from conftest import QUICK, get, otlp_request, poll
-
-
-def otlp(*spans):
-    """An OTLP request; each span is (trace, id, parent, name)."""
-    return otlp_request([dict(zip(("trace", "id", "parent", "name"), span)) for span in spans])
-
-
-def post(url, body, content_type="application/x-protobuf"):
-    """Status and body of the reply."""
-    request = urllib.request.Request(url, data=body, headers={"content-type": content_type})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return reply.status, reply.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
+from conftest import QUICK, get, otlp, poll, post
 
 
 def test_starts_with_a_line_per_listener_and_ends_clean(daemon):
