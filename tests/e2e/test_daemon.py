@@ -87,6 +87,8 @@ def test_late_spans_follow_the_decision(daemon, collector):
     assert post(d.urls["OTLP HTTP"], otlp((1, 3, 1, "late a"), (2, 4, 2, "late b")))[0] == 200
     assert {span.name for _, _, span in sink.wait(2)} == {"a", "late a"}
     poll(lambda: d.stat("spanmill_spans_sampled_out_total") == 2, "late b is dropped")
+    poll(lambda: d.stored_spans(1) == ["a", "late a"], "the store puts the parts together")
+    assert d.stored_spans(2) == []
     d.check_balance()
 
 
