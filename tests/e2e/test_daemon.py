@@ -1,6 +1,7 @@
 """Starting, serving, draining, stopping, as an operator sees it."""
 import signal
 import socket
+import urllib.error
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -41,6 +42,11 @@ def test_a_second_signal_forces_the_end(daemon, collector):
     poll(lambda: sink.requests > 0, "the sink was tried")
     d.process.send_signal(signal.SIGTERM)
     poll(lambda: d.event("draining"), "draining")
+    base = d.urls["Prometheus"].removesuffix("/metrics")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        get(base + "/-/ready")
+    assert get(base + "/-/healthy") == "healthy\n"
+    assert d.stat("spanmill_sink_spans_queued", sink="collector") == 1
     assert d.end(signal.SIGTERM, seconds=10) != 0
 
 
