@@ -183,6 +183,8 @@ class Daemon:
         self.process.send_signal(number)
         code = self.process.wait(timeout=seconds)
         self.reader.join(timeout=10)
+        if code:
+            print("".join(self.raw[-80:]))
         return code
 
     def close(self):

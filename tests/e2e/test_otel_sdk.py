@@ -69,7 +69,7 @@ def test_sdk_to_sink(daemon, collector, kind):
     sent = as_set(encode_spans(spans).resource_spans)
     got = {(attributes["service.name"], scope, span.SerializeToString()) for attributes, scope, span in sink.spans}
     assert got == sent
-    poll(lambda: d.stat("spanmill_sink_spans_delivered_total") == len(spans), "delivery is counted")
+    poll(lambda: d.stat("spanmill_sink_spans_delivered_total", sink="collector") == len(spans), "delivery is counted")
     assert d.stat("spanmill_traces_decided_total", verdict="kept") == 2
     d.check_balance()
     assert d.end() == 0
