@@ -85,13 +85,6 @@ static int compare_calls(const void *x, const void *y)
     return c ? c : compare(a->server_ns, b->server_ns);
 }
 
-/* An empty list may have no memory, which qsort does not take. */
-static void sort(void *items, uint32_t count, size_t size, int (*cmp)(const void *, const void *))
-{
-    if (count > 1)
-        qsort(items, count, size, cmp);
-}
-
 /* Keeps the items of `all` that `before` has not as often; both sorted. Returns how many. */
 static uint32_t subtract(char *all, uint32_t all_count, const char *before, uint32_t before_count, size_t size,
                          int (*cmp)(const void *, const void *))
@@ -107,6 +100,13 @@ static uint32_t subtract(char *all, uint32_t all_count, const char *before, uint
         memmove(all + kept++ * size, all + i * size, size);
     }
     return kept;
+}
+
+/* qsort wants an array even of nothing. */
+static void sort(void *items, uint32_t count, size_t size, int (*cmp)(const void *, const void *))
+{
+    if (count)
+        qsort(items, count, size, cmp);
 }
 
 static void keep_before(struct sm_late_links *l, const struct sm_linked *before)

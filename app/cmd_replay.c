@@ -3,16 +3,12 @@
 #include "app/replay.h"
 #include "app/sinks_config.h"
 #include "app/store_config.h"
-#include "base/hash.h"
 #include "base/nearest.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { OPTION_INTO = SM_OPTION_CONFIG_COUNT, OPTION_SHARDS, OPTION_QUIET };
-
-/* One seed for every run: two replays of one recording write the same bytes. */
-#define REPLAY_HASH_SEED UINT64_C(0x7265706c61790001)
 
 struct options {
     struct sm_config_args config_args;
@@ -146,19 +142,10 @@ static enum sm_rc take_targets(const struct sm_config *config, const struct opti
 static struct sm_engine *make_engine(const struct sm_config *config, const struct options *o, const struct targets *t,
                                      struct sm_store *store, struct sm_err *err)
 {
-    struct sm_fanout_sink sinks[SM_ENGINE_SINKS_MAX];
-    struct sm_engine_options options = {
-        .placement = SM_PLACEMENT_INLINE,
-        .shards = o->shards,
-        .ordered = true,
-        .start_ns = SM_REPLAY_START_NS,
-        .store = store,
-        .sinks = sinks,
-        .sink_count = t->sink_count,
-    };
+    struct sm_replay_into into = {.store = store, .sink_count = t->sink_count};
     for (unsigned i = 0; i < t->sink_count; i++)
-        sinks[i] = sm_sinks_config_make(t->sinks[i]);
-    return sm_engine_new(config, &options, err);
+        into.sinks[i] = sm_sinks_config_make(t->sinks[i]);
+    return sm_replay_engine_new(config, o->shards, &into, err);
 }
 
 /* Replays into the sinks of the engine and says what came of it. */
@@ -182,6 +169,7 @@ static enum sm_exit replay(const struct sm_config *config, const struct options 
     struct targets targets;
     struct sm_store *store = NULL;
     struct sm_engine *e = NULL;
+    sm_replay_fix_seed();
     enum sm_rc rc = take_targets(config, o, &targets, &err);
     if (rc == SM_OK && targets.store_dir)
         rc = sm_store_config_open_replay(targets.store_dir, &store, &err);
@@ -244,7 +232,6 @@ static enum sm_exit run(struct sm_args *args)
     struct sm_config *config = sm_config_args_load(&o.config_args);
     if (!config)
         goto out;
-    sm_hash_seed = REPLAY_HASH_SEED;
     code = replay(config, &o);
     sm_config_free(config);
 out:

@@ -2,6 +2,7 @@
 #include "app/replay.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "ingest/file.h"
 #include "pipeline/worker.h"
 
@@ -13,7 +14,10 @@
 /* Time for sinks to finish at the end. */
 #define FINISH_NS (60 * SM_SEC)
 
-enum { RECORDS_PER_TEND = 256 };
+/* Analyzers' changes are merged after so many records. */
+enum { TEND_RECORDS = 256 };
+
+#define HASH_SEED UINT64_C(0x7265706c61790001)
 
 struct replay {
     struct sm_engine *engine;
@@ -55,7 +59,7 @@ static void submit(struct replay *r, const struct sm_codec *codec, struct sm_pay
 {
     struct sm_submit result;
     sm_worker_replay(r->worker, codec, SM_SOURCE_LIVE, payload, &r->clock, &result);
-    if (++r->totals->records % RECORDS_PER_TEND == 0)
+    if (++r->totals->records % TEND_RECORDS == 0)
         sm_pipeline_tend(r->engine->pipeline);
     r->totals->spans += result.accepted;
     r->totals->spans_rejected += result.rejected;
@@ -97,6 +101,26 @@ static enum sm_rc replay_file(struct replay *r, const char *path, struct sm_err 
     return rc == SM_E_CLOSED ? SM_OK : rc;
 }
 
+void sm_replay_fix_seed(void)
+{
+    sm_hash_seed = HASH_SEED;
+}
+
+struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned shards, const struct sm_replay_into *into,
+                                       struct sm_err *err)
+{
+    struct sm_engine_options options = {
+        .placement = SM_PLACEMENT_INLINE,
+        .shards = shards,
+        .ordered = true,
+        .start_ns = 0, /* the first record decides */
+        .store = into ? into->store : NULL,
+        .sinks = into ? into->sinks : NULL,
+        .sink_count = into ? into->sink_count : 0,
+    };
+    return sm_engine_new(config, &options, err);
+}
+
 enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count, bool progress,
                            struct sm_replay_totals *totals, struct sm_err *err)
 {
@@ -116,6 +140,7 @@ enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count
     }
     sm_pipeline_close_all(e->pipeline);
     sm_fanout_stop(e->fanout, FINISH_NS);
+    totals->recorded_end_ns = r.clock.now_ns;
     totals->took_ns = sm_clock_mono_ns() - r.started_ns;
     if (r.progress && r.shown_ns)
         fprintf(stderr, "\r%*s\r", 100, "");

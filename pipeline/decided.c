@@ -139,11 +139,19 @@ static bool filter_insert(struct sm_decided *d, uint32_t *bucket, uint32_t *f)
     return false;
 }
 
+static bool filter_has(const struct filter *filter, uint64_t hash)
+{
+    uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & filter->bucket_mask;
+    return filter->count && (bucket_has(filter, bucket, f) || bucket_has(filter, other_bucket(filter, bucket, f), f));
+}
+
 void sm_decided_add_dropped(struct sm_decided *d, struct sm_trace_id id)
 {
     if (!d->buckets_max)
         return;
     uint64_t hash = sm_hash_u64(id.lo);
+    if (filter_has(&d->young, hash)) /* again: copies would fill its two buckets and push everything out */
+        return;
     if (is_full(&d->young))
         rotate(d);
     uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & d->young.bucket_mask;
@@ -183,10 +191,22 @@ void sm_decided_add_kept(struct sm_decided *d, struct sm_trace_id id, const stru
     *head = index + 1;
 }
 
-static bool filter_has(const struct filter *filter, uint64_t hash)
+static void filter_prefetch(const struct filter *filter, uint64_t hash)
 {
     uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & filter->bucket_mask;
-    return filter->count && (bucket_has(filter, bucket, f) || bucket_has(filter, other_bucket(filter, bucket, f), f));
+    __builtin_prefetch(&filter->slots[(size_t)bucket * SLOTS_PER_BUCKET]);
+    __builtin_prefetch(&filter->slots[(size_t)other_bucket(filter, bucket, f) * SLOTS_PER_BUCKET]);
+}
+
+void sm_decided_prefetch(const struct sm_decided *d, struct sm_trace_id id)
+{
+    uint64_t hash = sm_hash_u64(id.lo);
+    if (d->kept_max)
+        __builtin_prefetch(&d->kept_heads[hash & d->kept_mask]);
+    if (d->young.count)
+        filter_prefetch(&d->young, hash);
+    if (d->old.count)
+        filter_prefetch(&d->old, hash);
 }
 
 enum sm_decided_state sm_decided_find(const struct sm_decided *d, struct sm_trace_id id, struct sm_decision *decision)

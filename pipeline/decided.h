@@ -30,6 +30,9 @@ void sm_decided_free(struct sm_decided *d);
 void sm_decided_add_kept(struct sm_decided *d, struct sm_trace_id id, const struct sm_decision *decision);
 void sm_decided_add_dropped(struct sm_decided *d, struct sm_trace_id id);
 
+/* Fetches what a later find or add_dropped of this id will read. */
+void sm_decided_prefetch(const struct sm_decided *d, struct sm_trace_id id);
+
 /* *decision is filled for SM_DECIDED_KEPT. */
 enum sm_decided_state sm_decided_find(const struct sm_decided *d, struct sm_trace_id id, struct sm_decision *decision);
 

@@ -351,15 +351,19 @@ void sm_pipeline_tend(struct sm_pipeline *p)
     for (unsigned i = 0; i < p->config.shards; i++)
         oldest = SM_MIN(oldest, sm_epochs_low_all(sm_shard_epochs(p->shards[i])));
     merge_shipped(p, false);
-    /* Skeletons refer to scopes for the grace; a batch may be between its decoder and its shard for a moment. */
-    uint32_t margin = (uint32_t)(p->config.late_grace_ns / SM_TICK_NS) + RECLAIM_MARGIN_TICKS;
+    /* Skeletons refer for the grace to scopes that were last seen when the window opened; a batch may be between its decoder
+     * and its shard for a moment. */
+    uint32_t margin =
+        (uint32_t)((p->config.late_grace_ns + p->config.windows.max_age_ns) / SM_TICK_NS) + RECLAIM_MARGIN_TICKS;
     if (oldest != SM_EPOCH_NONE && oldest > margin)
         sm_scopes_reclaim(p->config.scopes, oldest - margin);
 }
 
+/* A span whose sender has been told that it was taken may still be on its way from the worker that received it. */
 static void visit_on_thread(struct errand *e)
 {
     struct sm_worker *w = e->worker;
+    sm_worker_catch_up(w);
     for (unsigned i = 0; i < w->shard_count; i++) {
         if (!e->id) {
             sm_shard_each(w->shards[i], e->visit, e->ctx);

@@ -63,16 +63,17 @@ bool sm_pipeline_drain(struct sm_pipeline *p, int64_t timeout_ns);
  * its way. */
 void sm_pipeline_stop(struct sm_pipeline *p);
 
-/* INLINE: takes time forward, firing every tick on the way; the fan-out is polled (and, if ordered, released) at each. */
+/* INLINE: takes time forward, firing every tick on the way; the fan-out, which is an ordered one, is released and polled at each. */
 void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns);
-/* INLINE: closes every window at the present time, settles everything, merges what analyzers hold. */
+/* INLINE: closes every window at the present time and settles everything; analyzers have then shipped and merged all. */
 void sm_pipeline_close_all(struct sm_pipeline *p);
 
 /* Control thread: merges what shards shipped into the analyzers' global states, reclaims unused resources and scopes. */
 void sm_pipeline_tend(struct sm_pipeline *p);
 
 /* Any thread but a worker's: calls visit on the shard's own thread for the open trace with this id, or for every open trace
- * when id is NULL, and waits until that is done. The trace is settled; visit must only read and copy. */
+ * when id is NULL, and waits until that is done. Spans of payloads whose submission ended before the call are among them. The
+ * trace is settled; visit must only read and copy. */
 void sm_pipeline_visit_open(struct sm_pipeline *p, const struct sm_trace_id *id,
                             void (*visit)(void *ctx, const struct sm_trace *trace), void *ctx);
 

@@ -41,6 +41,11 @@ void sm_worker_count_overload(struct sm_worker *w)
     sm_stats_add(&w->stats, SM_STAT_PAYLOADS_OVERLOAD, 1);
 }
 
+void sm_worker_count_not_traces(struct sm_worker *w)
+{
+    sm_stats_add(&w->stats, SM_STAT_PAYLOADS_NOT_TRACES, 1);
+}
+
 /* --- flights --- */
 
 static void flight_idle(struct sm_worker *w, struct sm_flight *f)
@@ -357,6 +362,13 @@ static bool take_routes(struct sm_worker *w)
         worked |= n != 0;
     }
     return worked;
+}
+
+/* Everything that is in the rings by now, however fast more comes. */
+void sm_worker_catch_up(struct sm_worker *w)
+{
+    for (unsigned i = 0; i < RING_CAPACITY / ROUTES_PER_TURN && take_routes(w); i++)
+        ;
 }
 
 /* Payload memory is charged to the worker's first shard. */

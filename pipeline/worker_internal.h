@@ -1,4 +1,4 @@
-/* The worker's inside, shared by worker.c (the data path) and pipeline.c (the topology). Nobody else includes it. */
+/* The worker's inside, shared by worker.c (the data path) and pipeline.c (the topology). Only tests include it beside them. */
 #ifndef SM_WORKER_INTERNAL_H
 #define SM_WORKER_INTERNAL_H
 
@@ -54,6 +54,9 @@ void sm_worker_fini(struct sm_worker *w);
 
 /* One turn: takes in routes, fires due ticks, settles. True when there was work. */
 bool sm_worker_turn(struct sm_worker *w, int64_t now_ns);
+
+/* Takes in what other workers have routed here before the call. */
+void sm_worker_catch_up(struct sm_worker *w);
 
 struct sm_pipeline {
     struct sm_pipeline_config config;

@@ -26,9 +26,10 @@ struct sm_query_request {
     char *text;     /* what the views above point into */
 };
 
-/* Takes path and query as they came (still encoded). base_path ("/", "/jaeger"; NULL: none) is cut off where it is in front, so
- * that one service answers behind a proxy and beside it. SM_E_NOTFOUND: too many segments. SM_E_INVALID: bad percent-encoding or bytes that are not
- * UTF-8. SM_E_LIMIT: too many parameters. Only on SM_OK is there something for sm_query_request_fini. */
+/* Takes path and query as they came (still encoded). base_path ("/", "/jaeger"; NULL: none) is cut off where it is in front,
+ * so that one service answers behind a proxy and beside it. SM_E_NOTFOUND: too many segments. SM_E_INVALID: bad
+ * percent-encoding or bytes that are not UTF-8. SM_E_LIMIT: too many parameters. Only on SM_OK is there something for
+ * sm_query_request_fini. */
 enum sm_rc sm_query_request_init(struct sm_query_request *r, struct sm_str path, struct sm_str query, const char *base_path,
                                  int64_t now_ns) SM_MUST_USE;
 void sm_query_request_fini(struct sm_query_request *r);

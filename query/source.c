@@ -238,7 +238,12 @@ static bool windows_are_readable(const struct sm_source *s)
 
 static struct sm_str service_of(const struct sm_source *s, const struct sm_span *span)
 {
-    return sm_names_get(s->config.names, sm_scopes_get(s->config.scopes, span->scope_id)->resource->service_id);
+    const struct sm_resource *resource = sm_scopes_get(s->config.scopes, span->scope_id)->resource;
+    if (resource->service_id != SM_NAME_OVERFLOW)
+        return sm_names_get(s->config.names, resource->service_id);
+    struct sm_store_span described; /* the text is only in its bytes */
+    sm_store_describe(&(struct sm_encode_span){.resource = resource->bytes}, &described);
+    return described.service;
 }
 
 static struct sm_str name_of(const struct sm_source *s, const struct sm_span *span, const uint8_t *bytes)

@@ -153,7 +153,8 @@ static struct sm_store_trace describe(struct sm_store_sink *s, const struct sm_t
         .spans = NULL,
     };
     out.meta.marks = (uint16_t)((is_partial(t) ? SM_STORE_PARTIAL : 0) | (t->counted_out ? SM_STORE_COUNTED_OUT : 0));
-    sm_store_summarise(s->spans, describe_spans(s, t), &out.meta);
+    uint32_t count = describe_spans(s, t); /* before s->spans is read: it may move */
+    sm_store_summarise(s->spans, count, &out.meta);
     out.spans = s->spans;
     return out;
 }

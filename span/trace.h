@@ -26,7 +26,7 @@ struct sm_chunk {
 enum sm_trigger {
     SM_TRIGGER_NONE,
     SM_TRIGGER_ROOT,     /* the root is there and the trace has been quiet */
-    SM_TRIGGER_IDLE,     /* no span for windows.idle */
+    SM_TRIGGER_IDLE,     /* no root, and no span for windows.idle */
     SM_TRIGGER_AGE,      /* open for windows.max_age */
     SM_TRIGGER_SPANS,    /* windows.max_spans */
     SM_TRIGGER_BYTES,    /* windows.max_bytes */
@@ -71,7 +71,8 @@ struct sm_trace {
     uint16_t source;     /* of the first span; its clock drives the window */
     uint32_t epoch;      /* oldest epoch of its source */
     bool has_root;       /* a span without parent is there */
-    bool closing;        /* over a limit: closes when the batch being copied is through */
+    bool closing;        /* over a limit: takes no more spans */
+    bool parked;         /* the window closed, the decision waits for a limiter */
     bool late;           /* spans that follow a decision already made */
     uint8_t trigger;     /* enum sm_trigger */
 

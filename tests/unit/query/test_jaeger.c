@@ -110,6 +110,8 @@ Test(jaeger, search_finds_by_every_parameter)
         {"service=cart&tags=%7B%22error%22%3A%22true%22%7D", true},
         {"service=gateway&tags=%7B%22error%22%3A%22true%22%7D", false},
         {"service=cart&lookback=1h&limit=20", true},
+        {"service=gateway&tag=otel.status_code:unset", true},
+        {"service=cart&tag=otel.status_code:unset", false},
     };
     struct qx *q = open_shop();
     for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
@@ -184,12 +186,45 @@ Test(jaeger, open_windows_are_read_and_marked)
     qx_close(q);
 }
 
+Test(jaeger, an_open_trace_is_found_by_its_low_half)
+{
+    struct qx *q = qx_open();
+    qx_submit(q, fx_id(1), qx_shop, qx_shop_count);
+    qx_expect_json(q, "/api/traces/1", 200);
+    cr_assert(qx_has(q, "{\"traceID\":\"" QX_SHOP_HEX "\",\"spans\""));
+    qx_expect_json(q, "/api/traces/22222222333344440000000000000001", 404);
+    qx_close(q);
+}
+
+/* The pipeline's table of names is full: texts come from the spans themselves. */
+Test(jaeger, open_windows_with_more_names_than_fit)
+{
+    struct qx *q = qx_open();
+    struct fx_span spans[1100];
+    char names[1100][8];
+    for (unsigned i = 0; i < SM_ARRAY_LEN(spans); i++) {
+        snprintf(names[i], sizeof names[i], "n%u", i);
+        spans[i] = (struct fx_span){.service = "first", .name = names[i], .id = i + 1, .start_us = QX_BASE_US, .duration_us = 1};
+    }
+    qx_submit(q, fx_id(1), spans, SM_ARRAY_LEN(spans));
+    spans[0].service = "late";
+    spans[0].name = "op";
+    qx_submit(q, fx_id(2), spans, 1);
+    qx_expect_json(q, "/api/services", 200);
+    cr_assert(qx_has(q, "[\"first\",\"late\"]"), "%s", qx_body(q));
+    qx_expect_json(q, "/api/services/late/operations", 200);
+    cr_assert(qx_has(q, "[\"op\"]"), "%s", qx_body(q));
+    qx_expect_json(q, "/api/traces?service=late&operation=op", 200);
+    cr_assert_eq(qx_times(q, "\"operationName\""), 1);
+    qx_close(q);
+}
+
 Test(jaeger, a_trace_both_stored_and_open_is_one_trace)
 {
     struct qx *q = qx_open();
     qx_store(q, fx_id(1), qx_shop, 2);
     qx_submit(q, fx_id(1), qx_shop + 1, 2); /* one span is there twice */
-    static const char *const targets[] = {"/api/traces/" QX_SHOP_HEX, "/api/traces?service=gateway",
+    static const char *const targets[] = {("/api/traces/" QX_SHOP_HEX), "/api/traces?service=gateway",
                                           "/api/traces?service=cart"};
     for (size_t i = 0; i < SM_ARRAY_LEN(targets); i++) {
         qx_expect_json(q, targets[i], 200);
