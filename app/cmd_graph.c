@@ -110,7 +110,8 @@ static enum sm_exit write_graph(const struct options *o, struct sm_engine *e, in
 static enum sm_exit replay_graph(const struct options *o, const struct sm_config *config)
 {
     struct sm_err err;
-    struct sm_engine *e = sm_replay_engine_new(config, 1, &err);
+    sm_replay_fix_seed();
+    struct sm_engine *e = sm_replay_engine_new(config, 1, NULL, &err);
     if (!e)
         return fail(err.text);
     struct sm_replay_totals totals;

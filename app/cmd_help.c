@@ -12,7 +12,8 @@ static enum sm_exit help_config(const struct sm_args *args, const char *topic, b
         sm_config_help_markdown(&text);
     else
         found = sm_config_help_text(topic ? topic : "", &text);
-    fwrite(text.data, 1, text.size, stdout);
+    if (text.size)
+        fwrite(text.data, 1, text.size, stdout);
     sm_buf_fini(&text);
     return found ? SM_EXIT_OK : sm_args_usage(args, "there is no configuration key \"%s\"", topic);
 }

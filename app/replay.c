@@ -11,6 +11,8 @@
 
 /* Progress is shown this often. */
 #define PROGRESS_NS (200 * SM_MS)
+/* Time for sinks to finish at the end. */
+#define FINISH_NS (60 * SM_SEC)
 
 /* Analyzers' changes are merged after so many records. */
 enum { TEND_RECORDS = 256 };
@@ -99,15 +101,23 @@ static enum sm_rc replay_file(struct replay *r, const char *path, struct sm_err 
     return rc == SM_E_CLOSED ? SM_OK : rc;
 }
 
-struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned shards, struct sm_err *err)
+void sm_replay_fix_seed(void)
+{
+    sm_hash_seed = HASH_SEED;
+}
+
+struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned shards, const struct sm_replay_into *into,
+                                       struct sm_err *err)
 {
     struct sm_engine_options options = {
         .placement = SM_PLACEMENT_INLINE,
         .shards = shards,
         .ordered = true,
         .start_ns = 0, /* the first record decides */
+        .store = into ? into->store : NULL,
+        .sinks = into ? into->sinks : NULL,
+        .sink_count = into ? into->sink_count : 0,
     };
-    sm_hash_seed = HASH_SEED;
     return sm_engine_new(config, &options, err);
 }
 
@@ -129,8 +139,7 @@ enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count
         totals->files += rc == SM_OK;
     }
     sm_pipeline_close_all(e->pipeline);
-    sm_fanout_stop(e->fanout, 0);
-    sm_pipeline_tend(e->pipeline);
+    sm_fanout_stop(e->fanout, FINISH_NS);
     totals->recorded_end_ns = r.clock.now_ns;
     totals->took_ns = sm_clock_mono_ns() - r.started_ns;
     if (r.progress && r.shown_ns)

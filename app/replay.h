@@ -17,9 +17,19 @@ struct sm_replay_totals {
     char first_problem[256];
 };
 
-/* An inline engine for recordings, without sinks. The process's hash seed becomes a fixed one: two replays of one recording
- * write the same bytes. NULL after filling *err; freed with sm_engine_free. */
-struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned shards, struct sm_err *err) SM_MUST_USE;
+/* Gives the process a fixed hash seed, so that two replays of one recording write the same bytes. Before anything is built. */
+void sm_replay_fix_seed(void);
+
+/* Where kept traces go. */
+struct sm_replay_into {
+    struct sm_store *store;                          /* NULL: none; must outlive the engine */
+    struct sm_fanout_sink sinks[SM_ENGINE_SINKS_MAX]; /* taken */
+    unsigned sink_count;
+};
+
+/* An inline engine for recordings; `into` NULL: nothing is written. NULL after filling *err; freed with sm_engine_free. */
+struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned shards, const struct sm_replay_into *into,
+                                       struct sm_err *err) SM_MUST_USE;
 
 /* Replays files in order, as one source with one clock, then closes every window and lets the sinks finish. A file that ends
  * inside a record is replayed up to there and noted. `progress` shows a line on standard error when it is a terminal. */

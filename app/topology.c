@@ -115,6 +115,8 @@ static enum sm_rc open_ports(struct sm_topology *t, struct sm_err *err)
 static void tend(void *arg)
 {
     struct sm_topology *t = arg;
+    if (!t->started) /* stopping merges by itself */
+        return;
     sm_pipeline_tend(t->engine->pipeline);
     sm_engine_expire(t->engine, sm_clock_wall_ns());
 }
@@ -275,6 +277,29 @@ static void wait_for_ports(const struct sm_topology *t, int64_t timeout_ns)
         nanosleep(&(struct timespec){.tv_nsec = 2 * SM_MS}, NULL);
 }
 
+struct stop_call {
+    struct sm_topology *t;
+    int64_t timeout_ns;
+};
+
+static void stop_parts(struct sm_topology *t, int64_t timeout_ns)
+{
+    drain_ports(t);
+    wait_for_ports(t, SM_MIN(timeout_ns, SM_SEC));
+    sm_query_listener_stop(t->query);
+    sm_pipeline_drain(t->engine->pipeline, timeout_ns);
+    sm_fanout_stop(t->engine->fanout, timeout_ns);
+    sm_pipeline_stop(t->engine->pipeline);
+}
+
+static void *stop_main(void *arg)
+{
+    struct stop_call *call = arg;
+    stop_parts(call->t, call->timeout_ns);
+    sm_loop_stop(call->t->loop);
+    return NULL;
+}
+
 void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns)
 {
     if (!t->started)
@@ -282,13 +307,14 @@ void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns)
     t->started = false;
     if (t->admin)
         sm_admin_set_ready(t->admin, false);
-    drain_ports(t);
-    wait_for_ports(t, SM_MIN(timeout_ns, SM_SEC));
-    sm_query_listener_stop(t->query);
-    sm_pipeline_drain(t->engine->pipeline, timeout_ns);
-    sm_fanout_stop(t->engine->fanout, timeout_ns);
-    sm_pipeline_stop(t->engine->pipeline);
-    sm_pipeline_tend(t->engine->pipeline);
+    struct stop_call call = {t, timeout_ns};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, stop_main, &call) != 0) {
+        stop_parts(t, timeout_ns);
+        return;
+    }
+    sm_loop_run(t->loop); /* metrics and readiness are answered meanwhile */
+    pthread_join(thread, NULL);
 }
 
 static void close_ports(struct sm_topology *t)

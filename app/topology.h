@@ -23,7 +23,7 @@ void sm_topology_run(struct sm_topology *t);
 void sm_topology_end(struct sm_topology *t);
 
 /* Control thread, after the run: refuses new work, closes every window with a real decision, lets sinks deliver, stops all
- * threads. Gives up waiting after timeout_ns; what is left is counted. */
+ * threads. Metrics are served meanwhile, /-/ready says no. Gives up waiting after timeout_ns; what is left is counted. */
 void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns);
 void sm_topology_free(struct sm_topology *t);
 

@@ -230,6 +230,26 @@ bool sm_pipeline_drain(struct sm_pipeline *p, int64_t timeout_ns)
     return true;
 }
 
+static void merge_shipped(struct sm_pipeline *p, bool ship)
+{
+    for (unsigned k = 0; k < p->config.analyzer_count; k++) {
+        const struct sm_analyzer *a = &p->config.analyzers[k];
+        for (unsigned i = 0; i < p->config.shards; i++) {
+            void *state = sm_shard_analyzer_state(p->shards[i], k);
+            if (ship)
+                a->ops->ship(state);
+            a->ops->merge(a->global, state);
+        }
+    }
+}
+
+/* No shard runs any more. Twice, because what was shipped before may still be away in the first round. */
+static void merge_all(struct sm_pipeline *p)
+{
+    merge_shipped(p, true);
+    merge_shipped(p, true);
+}
+
 static void abandon_open(struct sm_pipeline *p)
 {
     for (unsigned i = 0; i < p->config.shards; i++)
@@ -256,6 +276,7 @@ void sm_pipeline_stop(struct sm_pipeline *p)
     abandon_open(p);
     for (unsigned i = 0; i < p->config.shards; i++)
         sm_shard_collect(p->shards[i]);
+    merge_all(p);
 }
 
 /* --- inline --- */
@@ -329,32 +350,20 @@ void sm_pipeline_close_all(struct sm_pipeline *p)
     do
         inline_tick(p, w, sm_shard_next_fire_ns(p->shards[0]));
     while (!all_quiet(p));
-    sm_pipeline_tend(p); /* what analyzers shipped before may have kept them from shipping the rest */
-    inline_tick(p, w, sm_shard_next_fire_ns(p->shards[0]));
-    sm_pipeline_tend(p);
+    merge_all(p);
 }
 
 /* --- control and figures --- */
-
-static void merge_shipped(struct sm_pipeline *p)
-{
-    for (unsigned k = 0; k < p->config.analyzer_count; k++) {
-        for (unsigned i = 0; i < p->config.shards; i++)
-            p->config.analyzers[k].ops->merge(p->config.analyzers[k].global, sm_shard_analyzer_state(p->shards[i], k));
-    }
-}
 
 void sm_pipeline_tend(struct sm_pipeline *p)
 {
     uint32_t oldest = SM_EPOCH_NONE;
     for (unsigned i = 0; i < p->config.shards; i++)
         oldest = SM_MIN(oldest, sm_epochs_low_all(sm_shard_epochs(p->shards[i])));
-    merge_shipped(p);
-    if (p->config.placement == SM_PLACEMENT_INLINE) { /* the first delta is home now, the second can go */
-        for (unsigned i = 0; i < p->config.shards; i++)
-            sm_shard_ship(p->shards[i]);
-        merge_shipped(p);
-    }
+    if (p->config.placement == SM_PLACEMENT_INLINE)
+        merge_all(p); /* no tick need come any more that ships what was learnt since the last */
+    else
+        merge_shipped(p, false);
     /* Skeletons refer for the grace to scopes that were last seen when the window opened; a batch may be between its decoder
      * and its shard for a moment. */
     uint32_t margin =

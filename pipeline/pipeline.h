@@ -59,7 +59,8 @@ enum sm_rc sm_pipeline_start(struct sm_pipeline *p, struct sm_err *err) SM_MUST_
  * or timeout_ns has passed (what is still open then is counted dropped{shutdown} by sm_pipeline_stop). */
 bool sm_pipeline_drain(struct sm_pipeline *p, int64_t timeout_ns);
 
-/* THREADS: ends the threads. The fan-out must have been stopped, so that every trace is home or on its way. */
+/* THREADS: ends the threads and merges what analyzers hold. The fan-out must have been stopped, so that every trace is home or on
+ * its way. */
 void sm_pipeline_stop(struct sm_pipeline *p);
 
 /* INLINE: takes time forward, firing every tick on the way; the fan-out, which is an ordered one, is released and polled at each. */

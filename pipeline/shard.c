@@ -768,7 +768,7 @@ static bool fire_slice(struct sm_shard *s, int64_t tick_ns)
     return false;
 }
 
-void sm_shard_ship(struct sm_shard *s)
+static void ship(struct sm_shard *s)
 {
     for (unsigned i = 0; i < s->config.analyzer_count; i++)
         s->config.analyzers[i].ops->ship(s->analyzer_states[i]);
@@ -787,7 +787,7 @@ enum sm_shard_fired sm_shard_fire(struct sm_shard *s, int64_t now_ns)
         return SM_SHARD_SLICE;
     s->firing = false;
     post(s, tick_ns);
-    sm_shard_ship(s);
+    ship(s);
     return SM_SHARD_TICK;
 }
 

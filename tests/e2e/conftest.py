@@ -4,6 +4,7 @@ Daemons listen on ports of the kernel's choice, told by the lines they print at 
 of the test. Nothing waits for a fixed time: poll() tries until a deadline."""
 import gzip
 import http.server
+import json
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -73,12 +75,28 @@ def otlp_request(spans, service="svc"):
     return request.SerializeToString()
 
 
+def otlp(*spans):
+    """An OTLP request; each span is (trace, id, parent, name)."""
+    return otlp_request([dict(zip(("trace", "id", "parent", "name"), span)) for span in spans])
+
+
+def post(url, body, content_type="application/x-protobuf"):
+    """Status and body of the reply."""
+    request = urllib.request.Request(url, data=body, headers={"content-type": content_type})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
 class Daemon:
     """A running `spanmill run`. Its log lines are dictionaries in .log, its listeners URLs by protocol in .urls."""
 
     def __init__(self, directory, settings, config=None):
         listen = [f"listen.{name}=127.0.0.1:0" for name in ("otlp_grpc", "otlp_http", "zipkin", "query", "metrics")]
         settings = [*listen, f"store.path={directory / 'data'}", "workers=2", "memory.budget=1GiB", *settings]
+        self.directory = directory
         command = [BINARY, "run"]
         if config is not None:
             (directory / "spanmill.yaml").write_text(config)
@@ -86,6 +104,8 @@ class Daemon:
         for setting in settings:
             command += ["--set", setting]
         self.log = []
+        self.raw = []  # lines as they came, reports of sanitizers too
+        self.ended = False  # by the test
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -99,7 +119,9 @@ class Daemon:
 
     def _read(self):
         for line in self.process.stderr:
-            self.log.append(dict(pair.partition("=")[::2] for pair in shlex.split(line)))
+            self.raw.append(line)
+            if line.startswith("ts="):
+                self.log.append(dict(pair.partition("=")[::2] for pair in shlex.split(line)))
 
     def event(self, name):
         return next((line for line in self.log if line.get("event") == name), None)
@@ -122,6 +144,26 @@ class Daemon:
             if re.split(r"\{", sample)[0] == name and all(w in sample for w in wanted)
         )
 
+    def query(self, path):
+        """The JSON that the query listener answers; None for 404."""
+        try:
+            return json.loads(get(self.urls["Query"].rstrip("/") + path))
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def stored_spans(self, trace):
+        """Names of the spans of a trace as Jaeger's API gives them, sorted; empty when there is no such trace."""
+        found = self.query(f"/api/traces/{trace:032x}")
+        return sorted(span["operationName"] for span in found["data"][0]["spans"]) if found else []
+
+    def kill(self):
+        """kill -9."""
+        self.ended = True
+        self.process.kill()
+        self.process.wait()
+
     def check_balance(self):
         """The accounting identities that hold whenever nothing is on its way."""
         m = self.stat
@@ -137,25 +179,34 @@ class Daemon:
 
     def end(self, number=signal.SIGTERM, seconds=60):
         """Sends the signal and returns the exit code."""
+        self.ended = True
         self.process.send_signal(number)
         code = self.process.wait(timeout=seconds)
         self.reader.join(timeout=10)
+        if code:
+            print("".join(self.raw[-80:]))
         return code
 
     def close(self):
-        if self.process.poll() is None:
+        """Ends it with the test; a daemon that ended by itself fails the test and says why."""
+        code = self.process.poll()
+        if code is None:
             self.process.kill()
             self.process.wait()
+        elif not self.ended:
+            self.reader.join(timeout=10)
+            pytest.fail(f"the daemon ended with {code}:\n" + "".join(self.raw[-80:]))
 
 
 @pytest.fixture
 def daemon(tmp_path):
-    """daemon("windows.idle=1s", ..., config="..."): starts one; ended with the test."""
+    """daemon("windows.idle=1s", ..., config="...", again=d): starts one, in the directory of another one if need be; ended with
+    the test."""
     started = []
 
-    def start(*settings, config=None):
-        directory = tmp_path / f"daemon{len(started)}"
-        directory.mkdir()
+    def start(*settings, config=None, again=None):
+        directory = again.directory if again else tmp_path / f"daemon{len(started)}"
+        directory.mkdir(exist_ok=True)
         started.append(Daemon(directory, settings, config))
         return started[-1]
 

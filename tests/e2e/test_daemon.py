@@ -2,27 +2,11 @@
 import signal
 import socket
 import urllib.error
-import urllib.request
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from conftest import QUICK, get, otlp_request, poll
-
-
-def otlp(*spans):
-    """An OTLP request; each span is (trace, id, parent, name)."""
-    return otlp_request([dict(zip(("trace", "id", "parent", "name"), span)) for span in spans])
-
-
-def post(url, body, content_type="application/x-protobuf"):
-    """Status and body of the reply."""
-    request = urllib.request.Request(url, data=body, headers={"content-type": content_type})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return reply.status, reply.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
+from conftest import QUICK, get, otlp, poll, post
 
 
 def test_starts_with_a_line_per_listener_and_ends_clean(daemon):
@@ -58,6 +42,11 @@ def test_a_second_signal_forces_the_end(daemon, collector):
     poll(lambda: sink.requests > 0, "the sink was tried")
     d.process.send_signal(signal.SIGTERM)
     poll(lambda: d.event("draining"), "draining")
+    base = d.urls["Prometheus"].removesuffix("/metrics")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        get(base + "/-/ready")
+    assert get(base + "/-/healthy") == "healthy\n"
+    assert d.stat("spanmill_sink_spans_queued", sink="collector") == 1
     assert d.end(signal.SIGTERM, seconds=10) != 0
 
 
@@ -104,6 +93,8 @@ def test_late_spans_follow_the_decision(daemon, collector):
     assert post(d.urls["OTLP HTTP"], otlp((1, 3, 1, "late a"), (2, 4, 2, "late b")))[0] == 200
     assert {span.name for _, _, span in sink.wait(2)} == {"a", "late a"}
     poll(lambda: d.stat("spanmill_spans_sampled_out_total") == 2, "late b is dropped")
+    poll(lambda: d.stored_spans(1) == ["a", "late a"], "the store puts the parts together")
+    assert d.stored_spans(2) == []
     d.check_balance()
 
 

@@ -87,8 +87,7 @@ def test_waits_for_the_daemon_and_outlives_it(daemon, tmp_path):
         for _ in range(2):
             d = daemon(*QUICK, *again)
             poll(lambda: d.stat("spanmill_spans_received_total") > 100, "spans come")
-            d.process.send_signal(signal.SIGKILL)
-            d.process.wait()
+            d.kill()
         poll(lambda: "waiting for the daemon" in demo.stderr.readline(), "it waits again")
         demo.send_signal(signal.SIGINT)
         text, _ = demo.communicate(timeout=10)

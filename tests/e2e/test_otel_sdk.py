@@ -69,7 +69,7 @@ def test_sdk_to_sink(daemon, collector, kind):
     sent = as_set(encode_spans(spans).resource_spans)
     got = {(attributes["service.name"], scope, span.SerializeToString()) for attributes, scope, span in sink.spans}
     assert got == sent
-    poll(lambda: d.stat("spanmill_sink_spans_delivered_total") == len(spans), "delivery is counted")
+    poll(lambda: d.stat("spanmill_sink_spans_delivered_total", sink="collector") == len(spans), "delivery is counted")
     assert d.stat("spanmill_traces_decided_total", verdict="kept") == 2
     d.check_balance()
     assert d.end() == 0
@@ -85,3 +85,34 @@ def test_metrics_and_graph_before_sampling(daemon):
     assert d.stat("traces_service_graph_request_failed_total", client="shop") == 1
     assert d.stat("spanmill_spans_sampled_out_total") == 4
     d.check_balance()
+
+
+@pytest.mark.parametrize("kind", ["grpc", "http"])
+def test_read_back_through_jaegers_api(daemon, kind):
+    d = daemon(*QUICK)
+    spans = make_spans()
+    client = exporter(d, kind)
+    assert client.export(spans) is SpanExportResult.SUCCESS
+    client.shutdown()
+    poll(lambda: d.stat("spanmill_sink_spans_delivered_total", sink="store") == len(spans), "all are stored")
+    root = next(span for span in spans if span.name == "GET /cart")
+    (found,) = d.query(f"/api/traces/{root.context.trace_id:032x}")["data"]
+    by_name = {span["operationName"]: span for span in found["spans"]}
+    assert set(by_name) == {"GET /cart", "call", "load"}
+    services = {span["operationName"]: found["processes"][span["processID"]]["serviceName"] for span in found["spans"]}
+    assert services == {"GET /cart": "shop", "call": "shop", "load": "k\u00f6rbchen"}
+    for span in spans:
+        if span.name not in by_name:
+            continue
+        got = by_name[span.name]
+        assert got["spanID"] == f"{span.context.span_id:016x}"
+        assert got["startTime"] == span.start_time // 1000
+        parents = [r["spanID"] for r in got["references"] if r["refType"] == "CHILD_OF"]
+        assert parents == ([f"{span.parent.span_id:016x}"] if span.parent else [])
+    tags = {tag["key"]: tag["value"] for tag in by_name["GET /cart"]["tags"]}
+    assert tags["s"] == "\u20ac" and tags["b"] is True and tags["d"] == 0.5 and tags["span.kind"] == "server"
+    assert {tag["key"]: tag["value"] for tag in by_name["load"]["tags"]}["error"] is True
+    assert len(by_name["load"]["logs"]) == 1
+    assert set(d.query("/api/services")["data"]) == {"k\u00f6rbchen", "shop"}
+    (searched,) = d.query("/api/traces?service=shop&operation=GET%20%2Fcart&lookback=1h&limit=20")["data"]
+    assert searched["traceID"] == found["traceID"]

@@ -88,3 +88,80 @@ def test_missing_and_torn_files(spanmill, tmp_path):
     torn = recording(tmp_path / "torn", many(10), lambda data: data[:-5])
     done = spanmill("replay", "-q", torn)
     assert figure(done.stdout, r"spans: (\d+) received") > 0
+
+
+def segments(directory):
+    return {file.name: file.read_bytes() for file in directory.glob("*.seg")}
+
+
+def test_into_a_store_writes_the_same_bytes_for_any_number_of_shards(spanmill, daemon, tmp_path, rules):
+    file = recording(tmp_path / "spans.otlp", many(600))
+    outputs, contents = set(), []
+    for i, shards in enumerate((1, 1, 2, 4)):
+        store = tmp_path / f"store{i}"
+        done = spanmill("replay", "-q", "-c", rules, "-j", shards, "--into", f"store:{store}" if i else store, file)
+        assert done.returncode == 0, done.stderr
+        outputs.add(done.stdout)
+        contents.append(segments(store))
+    assert len(outputs) == 1
+    text = outputs.pop()
+    assert contents[0] and all(c == contents[0] for c in contents)
+    kept = figure(text, r"(\d+) kept, \d+ sampled out, ")
+    assert f"into store: {kept} spans written, 0 refused, 0 lost" in text
+    # The daemon serves it.
+    d = daemon(f"store.path={tmp_path / 'store0'}", "store.retention=3650d")
+    assert d.stat("spanmill_store_spans") == kept
+    error = 5 * 0x9E3779B97F4A7C15 % 2**64 + 1  # kept by the first rule
+    assert d.stored_spans(error) == sorted(f"op{i}" for i in range(5 % 7 + 1))
+
+
+def test_into_the_store_of_a_running_daemon(spanmill, daemon, tmp_path):
+    d = daemon()
+    file = recording(tmp_path / "spans.otlp", many(5))
+    done = spanmill("replay", "-q", "--into", d.directory / "data", file)
+    assert done.returncode == 1
+    assert f"in use by process {d.process.pid}" in done.stderr
+
+
+def test_into_a_sink(spanmill, collector, tmp_path):
+    file = recording(tmp_path / "spans.otlp", many(50))
+    sink = collector()
+    done = spanmill("replay", "-q", "--set", sink.sink(), "--into", "sink:collector", file)
+    assert done.returncode == 0, done.stderr
+    total = sum(t % 7 + 1 for t in range(1, 51))
+    assert f"into collector: {total} spans written, 0 refused, 0 lost" in done.stdout
+    assert len(sink.spans) == total
+    assert spanmill("replay", "-q", "--set", sink.sink(), file).returncode == 0
+    assert len(sink.spans) == total  # nothing is written that was not asked for
+
+
+def test_into_wrong_targets(spanmill, collector, tmp_path):
+    file = recording(tmp_path / "spans.otlp", many(1))
+    sink = collector()
+    done = spanmill("replay", "-q", "--set", sink.sink(), "--into", "sink:colector", file)
+    assert done.returncode == 1 and 'did you mean "collector"?' in done.stderr
+    done = spanmill("replay", "-q", "--into", tmp_path / "a", "--into", tmp_path / "b", file)
+    assert done.returncode == 1 and "one store only" in done.stderr
+    done = spanmill("replay", "-q", "--into", tmp_path / "none" / "a", file)
+    assert done.returncode == 1 and str(tmp_path / "none" / "a") in done.stderr
+
+
+def test_a_sink_that_refuses_makes_the_replay_fail(spanmill, collector, tmp_path):
+    file = recording(tmp_path / "spans.otlp", many(1))
+    sink = collector(script=[400])
+    done = spanmill("replay", "-q", "--set", sink.sink(), "--into", "sink:collector", file)
+    assert done.returncode == 1
+    assert "into collector: 0 spans written, 2 refused, 0 lost" in done.stdout
+    assert "not everything could be written" in done.stderr
+
+
+def test_every_edge_counts(spanmill, tmp_path):
+    """A new pair of services with each trace, to the last one."""
+    requests = []
+    for t in range(1, 301):
+        requests.append(otlp_request([{"trace": t, "id": t, "name": "a", "start": START + t * SECOND}], service=f"a{t}"))
+        requests.append(otlp_request([{"trace": t, "id": t + 1000, "parent": t, "name": "b", "start": START + t * SECOND}],
+                                     service=f"b{t}"))
+    file = recording(tmp_path / "spans.otlp", requests)
+    for shards in (1, 4):
+        assert "edges: 300\n" in spanmill("replay", "-q", "-j", shards, file).stdout

@@ -1,11 +1,12 @@
-"""py_zipkin, a Zipkin client from the registry, through spanmill, to an OTLP sink."""
+"""py_zipkin, a Zipkin client from the registry, through spanmill, to an OTLP sink and back through Zipkin's API."""
+import json
 import urllib.request
 
 from py_zipkin import Encoding, Kind
 from py_zipkin.transport import BaseTransportHandler
 from py_zipkin.zipkin import zipkin_client_span, zipkin_server_span
 
-from conftest import QUICK
+from conftest import QUICK, get, poll
 
 ZIPKIN_SERVER, ZIPKIN_CLIENT = 2, 3  # OTLP's numbers of the span kinds
 
@@ -49,3 +50,15 @@ def test_spans_of_a_client_and_its_child(daemon, collector):
     assert [event.name for event in server.events] == ["looked up"]
     assert server.end_time_unix_nano > server.start_time_unix_nano > 0
     d.check_balance()
+
+    # Read back by both ports, as it was sent.
+    poll(lambda: d.stat("spanmill_sink_spans_delivered_total", sink="store") == 2, "both are stored")
+    path = f"/api/v2/trace/{server.trace_id.hex()}"
+    back = {span["name"]: span for span in d.query(path)}
+    assert back == {span["name"]: span for span in json.loads(get(d.urls["Zipkin"].removesuffix("/api/v2/spans") + path))}
+    assert back["get /cart"]["kind"] == "SERVER" and back["load"]["kind"] == "CLIENT"
+    assert back["get /cart"]["tags"]["http.path"] == "/cart" and back["get /cart"]["tags"]["unicode"] == "\u20ac"
+    assert [a["value"] for a in back["get /cart"]["annotations"]] == ["looked up"]
+    assert back["load"]["parentId"] == back["get /cart"]["id"] == server.span_id.hex()
+    assert back["load"]["localEndpoint"]["serviceName"] == "shop"
+    assert back["load"]["remoteEndpoint"] == {"serviceName": "database", "ipv4": "10.0.0.1", "port": 5432}

@@ -169,6 +169,36 @@ Test(store, one_process_at_a_time_and_the_error_names_it)
     fx_rmdir(dir);
 }
 
+/* The bytes of a store that was written and closed with this salt; *name is that of its first segment. */
+static struct sm_buf written_with_salt(uint64_t salt, char name[64])
+{
+    const char *dir = fx_dir();
+    struct sm_store *store = fx_open(dir, &(struct sm_store_options){.salt = salt});
+    fx_append_numbered(store, 0, 50, 3);
+    struct sm_err err;
+    cr_assert_eq(sm_store_seal(store, &err), SM_OK);
+    sm_store_close(store);
+    const char *path = fx_segment_path(dir);
+    snprintf(name, 64, "%s", strrchr(path, '/'));
+    struct sm_buf bytes = fx_read_file(path);
+    fx_rmdir(dir);
+    return bytes;
+}
+
+Test(store, equal_input_and_salt_make_equal_files)
+{
+    char names[4][64];
+    struct sm_buf a = written_with_salt(7, names[0]), b = written_with_salt(7, names[1]);
+    struct sm_buf c = written_with_salt(0, names[2]), d = written_with_salt(0, names[3]);
+    cr_expect_str_eq(names[0], names[1]);
+    cr_expect(sm_str_eq(sm_buf_str(&a), sm_buf_str(&b)));
+    cr_expect_str_neq(names[2], names[3]);
+    sm_buf_fini(&a);
+    sm_buf_fini(&b);
+    sm_buf_fini(&c);
+    sm_buf_fini(&d);
+}
+
 Test(store, seals_by_size_and_age)
 {
     const char *dir = fx_dir();
