@@ -52,6 +52,51 @@ static double latency_field(const struct latency *l, unsigned i)
     return *(const double *)((const char *)l + latency_fields[i].offset);
 }
 
+/* ---- nodes ---- */
+
+struct node {
+    struct sm_str name;
+    uint32_t types_in;  /* of edges to it */
+    uint32_t types_out; /* of edges from it */
+};
+
+static int compare_nodes(const void *a, const void *b)
+{
+    return sm_str_cmp(((const struct node *)a)->name, ((const struct node *)b)->name);
+}
+
+/* All nodes, sorted, each once; returns how many. */
+static size_t collect_nodes(const struct sm_graph *g, struct node *nodes)
+{
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        nodes[count++] = (struct node){.name = g->edges[i].parent, .types_out = g->edges[i].types};
+        nodes[count++] = (struct node){.name = g->edges[i].child, .types_in = g->edges[i].types};
+    }
+    qsort(nodes, count, sizeof *nodes, compare_nodes);
+    for (size_t i = 0; i < count; i++) {
+        if (kept && sm_str_eq(nodes[kept - 1].name, nodes[i].name)) {
+            nodes[kept - 1].types_in |= nodes[i].types_in;
+            nodes[kept - 1].types_out |= nodes[i].types_out;
+        } else {
+            nodes[kept++] = nodes[i];
+        }
+    }
+    return kept;
+}
+
+enum node_kind { NODE_SERVICE, NODE_DATABASE, NODE_BROKER, NODE_PEER };
+
+static enum node_kind kind_of(const struct node *n)
+{
+    uint32_t types = n->types_in | n->types_out;
+    if (n->types_in == SM_EDGE_DATABASE && !n->types_out)
+        return NODE_DATABASE;
+    if (types == SM_EDGE_MESSAGING && n->types_in && n->types_out)
+        return NODE_BROKER;
+    return types == SM_EDGE_PEER && (!n->types_in || !n->types_out) ? NODE_PEER : NODE_SERVICE;
+}
+
 /* ---- JSON ---- */
 
 static void json_string(struct sm_buf *out, const char *key, struct sm_str value)
@@ -92,6 +137,22 @@ static void json_edge(struct sm_buf *out, const struct sm_graph_edge *e)
     sm_buf_putc(out, '}');
 }
 
+static void json_nodes(struct sm_buf *out, const struct sm_graph *g)
+{
+    static const char *const names[] = {
+        [NODE_SERVICE] = "service", [NODE_DATABASE] = "database", [NODE_BROKER] = "broker", [NODE_PEER] = "peer"};
+    struct node *nodes = sm_xcalloc(2 * g->count + 1, sizeof *nodes);
+    size_t count = collect_nodes(g, nodes);
+    sm_buf_puts(out, ",\"nodes\":[");
+    for (size_t i = 0; i < count; i++) {
+        sm_buf_puts(out, i ? ",{" : "{");
+        json_string(out, "name", nodes[i].name);
+        sm_buf_printf(out, ",\"type\":\"%s\"}", names[kind_of(&nodes[i])]);
+    }
+    sm_buf_putc(out, ']');
+    free(nodes);
+}
+
 static void write_json(const struct sm_graph *g, struct sm_buf *out)
 {
     sm_buf_puts(out, "{\"startMs\":");
@@ -100,6 +161,7 @@ static void write_json(const struct sm_graph *g, struct sm_buf *out)
     sm_json_put_int(out, g->end_ms);
     sm_buf_puts(out, ",\"overflowedCalls\":");
     sm_json_put_uint(out, g->calls_overflowed);
+    json_nodes(out, g);
     sm_buf_puts(out, ",\"edges\":[");
     for (size_t i = 0; i < g->count; i++) {
         if (i)
@@ -152,12 +214,6 @@ static void write_csv(const struct sm_graph *g, struct sm_buf *out)
 
 /* ---- DOT ---- */
 
-struct dot_node {
-    struct sm_str name;
-    uint32_t types_in;  /* of edges to it */
-    uint32_t types_out; /* of edges from it */
-};
-
 /* In double quotes, where a quote and a backslash (which would start an escape such as \N) need one; control characters
  * and bytes that are not UTF-8 become '?'. */
 static void dot_text(struct sm_buf *out, struct sm_str s)
@@ -179,41 +235,13 @@ static void dot_text(struct sm_buf *out, struct sm_str s)
     sm_buf_putc(out, '"');
 }
 
-static int compare_nodes(const void *a, const void *b)
+static const char *dot_look(enum node_kind kind)
 {
-    return sm_str_cmp(((const struct dot_node *)a)->name, ((const struct dot_node *)b)->name);
-}
-
-/* All nodes, sorted, each once; returns how many. */
-static size_t collect_nodes(const struct sm_graph *g, struct dot_node *nodes)
-{
-    size_t count = 0, kept = 0;
-    for (size_t i = 0; i < g->count; i++) {
-        nodes[count++] = (struct dot_node){.name = g->edges[i].parent, .types_out = g->edges[i].types};
-        nodes[count++] = (struct dot_node){.name = g->edges[i].child, .types_in = g->edges[i].types};
-    }
-    qsort(nodes, count, sizeof *nodes, compare_nodes);
-    for (size_t i = 0; i < count; i++) {
-        if (kept && sm_str_eq(nodes[kept - 1].name, nodes[i].name)) {
-            nodes[kept - 1].types_in |= nodes[i].types_in;
-            nodes[kept - 1].types_out |= nodes[i].types_out;
-        } else {
-            nodes[kept++] = nodes[i];
-        }
-    }
-    return kept;
-}
-
-static const char *dot_look(const struct dot_node *n)
-{
-    uint32_t types = n->types_in | n->types_out;
-    if (n->types_in == SM_EDGE_DATABASE && !n->types_out)
-        return " [shape=cylinder]";
-    if (types == SM_EDGE_MESSAGING && n->types_in && n->types_out)
-        return " [shape=cds]";
-    if (types == SM_EDGE_PEER && (!n->types_in || !n->types_out))
-        return " [style=dashed]";
-    return "";
+    static const char *const looks[] = {[NODE_SERVICE] = "",
+                                        [NODE_DATABASE] = " [shape=cylinder]",
+                                        [NODE_BROKER] = " [shape=cds]",
+                                        [NODE_PEER] = " [style=dashed]"};
+    return looks[kind];
 }
 
 static void dot_latency(struct sm_buf *out, uint64_t ns)
@@ -244,13 +272,13 @@ static void dot_edge(struct sm_buf *out, const struct sm_graph_edge *e)
 
 static void write_dot(const struct sm_graph *g, struct sm_buf *out)
 {
-    struct dot_node *nodes = sm_xcalloc(2 * g->count + 1, sizeof *nodes);
+    struct node *nodes = sm_xcalloc(2 * g->count + 1, sizeof *nodes);
     size_t count = collect_nodes(g, nodes);
     sm_buf_puts(out, "digraph dependencies {\n  rankdir=LR;\n  node [shape=box];\n");
     for (size_t i = 0; i < count; i++) {
         sm_buf_puts(out, "  ");
         dot_text(out, nodes[i].name);
-        sm_buf_printf(out, "%s;\n", dot_look(&nodes[i]));
+        sm_buf_printf(out, "%s;\n", dot_look(kind_of(&nodes[i])));
     }
     for (size_t i = 0; i < g->count; i++)
         dot_edge(out, &g->edges[i]);

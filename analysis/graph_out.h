@@ -1,9 +1,11 @@
 /* Writing a dependency graph: JSON, DOT (Graphviz), CSV. The same graph is always the same bytes.
  *
- * JSON  {"startMs":0,"endMs":0,"overflowedCalls":0,"edges":[
+ * JSON  {"startMs":0,"endMs":0,"overflowedCalls":0,
+ *        "nodes":[{"name":"a","type":"service"}],"edges":[
  *         {"parent":"a","child":"b","type":"rpc","callCount":3,"errorCount":1,
  *          "latencyMs":{"count":3,"mean":1.5,"p50":1.4,"p90":2.1,"p99":2.1}}]}
- *       errorCount is left out when it is 0, latencyMs when no duration is known.
+ *       A node's type is service, database, broker, or peer for one that sent no spans of its own. errorCount is left out
+ *       when it is 0, latencyMs when no duration is known.
  * CSV   RFC 4180 with a header line: parent, child, type, calls, errors, latency_count, mean_ms, p50_ms, p90_ms,
  * p99_ms; the last four are empty when no duration is known. DOT   a digraph; edges say calls, errors and median
  * latency, those with errors are red; databases are cylinders, brokers arrows, nodes that sent no spans of their own

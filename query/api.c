@@ -2,12 +2,13 @@
 #include "query/api.h"
 #include "query/jaeger.h"
 #include "query/jaeger_v3.h"
+#include "query/own.h"
 #include "query/zipkin.h"
 
 #include <stdlib.h>
 
 /* The first whose prefix fits gives the form of an error; the last fits every path. */
-static const struct sm_query_api *const apis[] = {&sm_jaeger_v3_api, &sm_zipkin_api, &sm_jaeger_api};
+static const struct sm_query_api *const apis[] = {&sm_jaeger_v3_api, &sm_zipkin_api, &sm_own_api, &sm_jaeger_api};
 
 struct sm_query *sm_query_new(const struct sm_query_env *env)
 {
@@ -48,15 +49,33 @@ static bool pattern_fits(const char *pattern, const struct sm_query_request *r)
     return *pattern == '\0';
 }
 
+#define POST "POST "
+
+static enum sm_query_method method_of(const struct sm_query_route *route)
+{
+    return strncmp(route->pattern, POST, strlen(POST)) == 0 ? SM_QUERY_POST : SM_QUERY_GET;
+}
+
 static const struct sm_query_route *find_route(const struct sm_query_request *r)
 {
     for (size_t i = 0; i < SM_ARRAY_LEN(apis); i++) {
         for (size_t k = 0; k < apis[i]->route_count; k++) {
-            if (pattern_fits(apis[i]->routes[k].pattern, r))
-                return &apis[i]->routes[k];
+            const struct sm_query_route *route = &apis[i]->routes[k];
+            if (pattern_fits(route->pattern + (method_of(route) == SM_QUERY_POST ? strlen(POST) : 0), r))
+                return route;
         }
     }
     return NULL;
+}
+
+enum sm_query_method sm_query_method(const char *base_path, struct sm_str path)
+{
+    struct sm_query_request r;
+    if (sm_query_request_init(&r, path, SM_STR(""), base_path, 0) != SM_OK)
+        return SM_QUERY_NONE;
+    const struct sm_query_route *route = find_route(&r);
+    sm_query_request_fini(&r);
+    return route ? method_of(route) : SM_QUERY_NONE;
 }
 
 static bool contains(struct sm_str path, struct sm_str part)
@@ -75,11 +94,12 @@ void sm_query_fail(struct sm_str path, uint16_t status, const char *text, struct
     apis[i]->fail(reply, status, text);
 }
 
-static void answer(struct sm_query *q, struct sm_str path, const struct sm_query_request *r, struct sm_query_reply *reply)
+static void handle(struct sm_query *q, enum sm_query_method method, struct sm_str path, const struct sm_query_request *r,
+                   struct sm_query_reply *reply)
 {
     const struct sm_query_route *route = find_route(r);
-    if (!route) {
-        sm_query_fail(path, 404, "no such page", reply);
+    if (!route || method_of(route) != method) {
+        sm_query_fail(path, route ? 405 : 404, route ? "method not allowed" : "no such page", reply);
         return;
     }
     reply->status = 200;
@@ -91,13 +111,14 @@ static void answer(struct sm_query *q, struct sm_str path, const struct sm_query
         sm_query_fail(path, 500, "the reply would be larger than 256 MiB: ask for fewer traces", reply);
 }
 
-void sm_query_answer(struct sm_query *q, struct sm_str path, struct sm_str query, int64_t now_ns,
-                     struct sm_query_reply *reply)
+static void answer(struct sm_query *q, enum sm_query_method method, struct sm_str path, struct sm_str query,
+                   struct sm_str body, int64_t now_ns, struct sm_query_reply *reply)
 {
     struct sm_query_request r;
     switch (sm_query_request_init(&r, path, query, q->env.base_path, now_ns)) {
     case SM_OK:
-        answer(q, path, &r, reply);
+        r.body = body;
+        handle(q, method, path, &r, reply);
         sm_query_request_fini(&r);
         return;
     case SM_E_NOTFOUND:
@@ -109,4 +130,16 @@ void sm_query_answer(struct sm_query *q, struct sm_str path, struct sm_str query
     default:
         sm_query_fail(path, 400, "the path or query is not percent-encoded UTF-8", reply);
     }
+}
+
+void sm_query_answer(struct sm_query *q, struct sm_str path, struct sm_str query, int64_t now_ns,
+                     struct sm_query_reply *reply)
+{
+    answer(q, SM_QUERY_GET, path, query, (struct sm_str){NULL, 0}, now_ns, reply);
+}
+
+void sm_query_post(struct sm_query *q, struct sm_str path, struct sm_str query, struct sm_str body, int64_t now_ns,
+                   struct sm_query_reply *reply)
+{
+    answer(q, SM_QUERY_POST, path, query, body, now_ns, reply);
 }

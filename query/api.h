@@ -40,6 +40,13 @@ void sm_query_free(struct sm_query *q);
 /* Answers GET `path`?`query` (as sent, encoded). *reply is zero-initialised; the caller frees its body. */
 void sm_query_answer(struct sm_query *q, struct sm_str path, struct sm_str query, int64_t now_ns,
                      struct sm_query_reply *reply);
+/* Answers POST with a body. */
+void sm_query_post(struct sm_query *q, struct sm_str path, struct sm_str query, struct sm_str body, int64_t now_ns,
+                   struct sm_query_reply *reply);
+
+/* What a path answers to; none: there is no such page. Any thread. */
+enum sm_query_method { SM_QUERY_NONE, SM_QUERY_GET, SM_QUERY_POST };
+enum sm_query_method sm_query_method(const char *base_path, struct sm_str path);
 
 /* The error in the form of the API to which the path belongs. */
 void sm_query_fail(struct sm_str path, uint16_t status, const char *text, struct sm_query_reply *reply);
@@ -51,7 +58,7 @@ void sm_query_fail(struct sm_str path, uint16_t status, const char *text, struct
 bool sm_query_graph(struct sm_query *q, int64_t start_ms, int64_t end_ms, struct sm_graph *graph) SM_MUST_USE;
 
 struct sm_query_route {
-    const char *pattern; /* segments; "*" is any one: "api/services/" "*" "/operations" */
+    const char *pattern; /* segments; "*" is any one: "api/services/" "*" "/operations"; with "POST " in front: for POST */
     void (*handle)(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply);
 };
 

@@ -2,6 +2,7 @@
 #include "query/jaeger.h"
 #include "base/json.h"
 #include "base/json_out.h"
+#include "query/transform.h"
 
 #include <stdlib.h>
 #include <strings.h>
@@ -437,7 +438,48 @@ static void dependencies(struct sm_query *q, const struct sm_query_request *r, s
     sm_graph_fini(&graph);
 }
 
+/* ---- uploads ---- */
+
+/* OTLP JSON becomes what the UI shows: for files that are opened in it. */
+static void transform(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply)
+{
+    struct sm_err err = {0};
+    struct sm_err partly = {0};
+    open_data(reply);
+    if (sm_transform_otlp_json(q->jaeger_json, r->body, &reply->body, &partly, &err) != SM_OK) {
+        sm_buf_clear(&reply->body);
+        fail(reply, 400, err.text);
+        return;
+    }
+    close_data(reply, 0);
+    if (partly.rc != SM_OK) {
+        sm_buf_puts(&reply->body, "[{\"msg\":");
+        sm_json_put_string(&reply->body, sm_str_c(partly.text));
+        sm_buf_puts(&reply->body, "}]}");
+    } else {
+        sm_buf_puts(&reply->body, "null}");
+    }
+}
+
 /* ---- what is not there ---- */
+
+static bool ignore_trace(void *ctx, const struct sm_source_trace *trace)
+{
+    (void)ctx;
+    (void)trace;
+    return false;
+}
+
+static void archive(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply)
+{
+    struct sm_trace_id id;
+    if (sm_query_trace_id(r->segments[2], &id) != SM_OK)
+        fail(reply, 400, "malformed trace id: expected 1 to 32 hex digits");
+    else if (sm_source_get(q->source, id, ignore_trace, NULL) != SM_OK)
+        fail(reply, 404, "trace not found");
+    else
+        fail(reply, 501, "archive storage is not configured");
+}
 
 static void no_metrics(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply)
 {
@@ -454,6 +496,8 @@ static const struct sm_query_route routes[] = {
     {"api/traces/*", trace},
     {"api/dependencies", dependencies},
     {"api/metrics/*", no_metrics},
+    {"POST api/transform", transform},
+    {"POST api/archive/*", archive},
 };
 
 const struct sm_query_api sm_jaeger_api = {routes, SM_ARRAY_LEN(routes), "/api/", fail};

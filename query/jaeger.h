@@ -1,5 +1,6 @@
 /* Jaeger's first query API, which the UI up to v2.20 and Grafana's data source use: /api/services, /api/operations,
- * /api/services/{service}/operations, /api/traces, /api/traces/{id}, /api/dependencies.
+ * /api/services/{service}/operations, /api/traces, /api/traces/{id}, /api/dependencies; POST /api/transform (query/transform.h)
+ * and /api/archive/{id}. What there is no storage for (an archive, metrics) is 501.
  *
  * Replies are {"data", "total", "limit", "offset", "errors"}; an error's status is its code. Times are microseconds; where some
  * clients send milliseconds the magnitude decides. An unknown trace is 404, never an empty list. */

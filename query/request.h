@@ -21,6 +21,7 @@ struct sm_query_request {
     unsigned segment_count;
     struct sm_query_param *params;
     uint32_t param_count;
+    struct sm_str body; /* of a POST */
     int64_t now_ns; /* wall clock when the request arrived */
     char *text;     /* what the views above point into */
 };

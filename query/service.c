@@ -13,6 +13,7 @@ struct job {
     struct sm_http_exchange *x;
     struct job *next;
     int64_t now_ns;
+    struct sm_payload *body; /* NULL: a GET */
     _Atomic bool aborted;
     struct sm_query_reply reply;
     struct sm_buf packed; /* the body, compressed */
@@ -22,6 +23,7 @@ struct job {
 
 struct sm_query_service {
     struct sm_query *query;
+    const char *base_path; /* for the loops' threads, which leave `query` alone */
     struct sm_compress *gzip;
     uint32_t queue_max;
     struct sm_query_counters counters;
@@ -41,14 +43,46 @@ static void add(_Atomic uint64_t *counter, uint64_t n)
 
 /* ---- replies ---- */
 
+static struct sm_str trimmed(struct sm_str s)
+{
+    while (s.len && (*s.ptr == ' ' || *s.ptr == '\t'))
+        s = sm_str(s.ptr + 1, s.len - 1);
+    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+/* The part in front of `mark`, trimmed; *rest goes behind it. */
+static struct sm_str take_part(struct sm_str *rest, char mark)
+{
+    const char *end = memchr(rest->ptr, mark, rest->len);
+    struct sm_str part = end ? sm_str(rest->ptr, (size_t)(end - rest->ptr)) : *rest;
+    *rest = end ? sm_str(end + 1, rest->len - part.len - 1) : sm_str(rest->ptr + rest->len, 0);
+    return trimmed(part);
+}
+
+/* "q=0", "q=0.0": not wanted at all. */
+static bool is_refused(struct sm_str quality)
+{
+    if (quality.len < 3 || strncasecmp(quality.ptr, "q=0", 3) != 0)
+        return false;
+    for (size_t i = 3; i < quality.len; i++) {
+        if (quality.ptr[i] != '.' && quality.ptr[i] != '0')
+            return false;
+    }
+    return true;
+}
+
 static bool accepts_gzip(const struct sm_http_exchange *x)
 {
-    struct sm_str accepted = x->known[SM_HTTP_ACCEPT_ENCODING];
-    const char *found = accepted.len ? memmem(accepted.ptr, accepted.len, "gzip", 4) : NULL;
-    if (!found)
-        return false;
-    size_t rest = accepted.len - (size_t)(found - accepted.ptr) - 4;
-    return !(rest >= 4 && (memcmp(found + 4, ";q=0", 4) == 0 && (rest == 4 || found[8] != '.')));
+    struct sm_str rest = x->known[SM_HTTP_ACCEPT_ENCODING];
+    while (rest.len) {
+        struct sm_str item = take_part(&rest, ',');
+        struct sm_str name = item.len ? take_part(&item, ';') : item;
+        if (name.len == 4 && strncasecmp(name.ptr, "gzip", 4) == 0)
+            return !is_refused(trimmed(item));
+    }
+    return false;
 }
 
 /* The job's reply as a response whose parts live as long as the job. */
@@ -75,6 +109,8 @@ static void free_job(void *arg)
     struct job *job = arg;
     sm_buf_fini(&job->reply.body);
     sm_buf_fini(&job->packed);
+    if (job->body)
+        sm_payload_put(job->body);
     free(job);
 }
 
@@ -101,6 +137,8 @@ static void run(struct sm_query_service *s, struct job *job)
     if (atomic_load_explicit(&job->aborted, memory_order_relaxed)) {
         add(&s->counters.abandoned, 1);
         sm_query_fail(job->x->path, 503, "the client has gone", &job->reply);
+    } else if (job->body) {
+        sm_query_post(s->query, job->x->path, job->x->query, sm_str(job->body->data, job->body->size), job->now_ns, &job->reply);
     } else {
         sm_query_answer(s->query, job->x->path, job->x->query, job->now_ns, &job->reply);
     }
@@ -126,6 +164,7 @@ static void *thread_main(void *arg)
 
 /* ---- the loops' threads ---- */
 
+/* `header` may be NULL. */
 static void refuse(struct sm_http_exchange *x, uint16_t status, const char *text, const struct sm_http_header *header)
 {
     struct sm_query_reply reply = {0};
@@ -133,23 +172,43 @@ static void refuse(struct sm_http_exchange *x, uint16_t status, const char *text
     struct sm_http_response response = {.status = status,
                                         .content_type = sm_str_c(reply.content_type),
                                         .headers = header,
-                                        .headers_n = 1,
+                                        .headers_n = header != NULL,
                                         .body = sm_buf_str(&reply.body)};
     sm_http_respond(x, &response);
     sm_buf_fini(&reply.body);
 }
 
+static void refuse_method(struct sm_http_exchange *x, enum sm_query_method allowed)
+{
+    static const struct sm_http_header get = {{"allow", 5}, {"GET, HEAD, OPTIONS", 18}};
+    static const struct sm_http_header post = {{"allow", 5}, {"POST, OPTIONS", 13}};
+    const struct sm_http_header *allow = allowed == SM_QUERY_POST ? &post : &get;
+    if (allowed == SM_QUERY_NONE)
+        refuse(x, 404, "no such page", NULL);
+    else if (sm_str_eq(x->method, SM_STR("OPTIONS")))
+        sm_http_respond(x, &(struct sm_http_response){.status = 204, .headers = allow, .headers_n = 1});
+    else
+        refuse(x, 405, "method not allowed", allow);
+}
+
+/* Paths that are not there are left to the query thread when a GET asks for them, like all that is wrong with a GET. */
 static bool on_headers(void *ctx, struct sm_http_exchange *x)
 {
-    static const struct sm_http_header allow = {{"allow", 5}, {"GET, HEAD, OPTIONS", 18}};
-    (void)ctx;
-    if (sm_str_eq(x->method, SM_STR("GET")) || sm_str_eq(x->method, SM_STR("HEAD")))
+    struct sm_query_service *s = ctx;
+    bool is_get = sm_str_eq(x->method, SM_STR("GET")) || sm_str_eq(x->method, SM_STR("HEAD"));
+    enum sm_query_method allowed = sm_query_method(s->base_path, x->path);
+    struct sm_str encoding = x->known[SM_HTTP_CONTENT_ENCODING];
+    if (is_get && allowed != SM_QUERY_POST)
         return true;
-    if (sm_str_eq(x->method, SM_STR("OPTIONS")))
-        sm_http_respond(x, &(struct sm_http_response){.status = 204, .headers = &allow, .headers_n = 1});
-    else
-        refuse(x, 405, "method not allowed: this path is for GET", &allow);
-    return false;
+    if (allowed != SM_QUERY_POST || !sm_str_eq(x->method, SM_STR("POST"))) {
+        refuse_method(x, allowed);
+        return false;
+    }
+    if (encoding.len && !sm_str_eq(encoding, SM_STR("identity"))) {
+        refuse(x, 415, "bodies must not be compressed here", NULL);
+        return false;
+    }
+    return true;
 }
 
 /* Defers before the query thread can see the exchange. */
@@ -176,9 +235,11 @@ static void on_request(void *ctx, struct sm_http_exchange *x)
     struct job *job = sm_xcalloc(1, sizeof *job);
     job->x = x;
     job->now_ns = sm_http_wall_ns(x);
+    bool is_post = sm_str_eq(x->method, SM_STR("POST"));
+    job->body = is_post ? sm_http_take_body(x) : NULL;
     x->user = job;
     add(&s->counters.requests, 1);
-    if (enqueue(s, job))
+    if ((job->body || !is_post) && enqueue(s, job))
         return;
     x->user = NULL;
     free_job(job);
@@ -206,6 +267,7 @@ struct sm_query_service *sm_query_service_new(const struct sm_query_service_conf
 {
     struct sm_query_service *s = sm_xcalloc(1, sizeof *s);
     s->query = sm_query_new(&config->env);
+    s->base_path = config->env.base_path;
     s->queue_max = config->queue_max ? config->queue_max : QUEUE_MAX_DEFAULT;
     s->last = &s->first;
     SM_ASSERT(sm_compress_new("gzip", &s->gzip) == SM_OK);

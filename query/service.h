@@ -1,8 +1,8 @@
 /* The query service: one thread that answers the query APIs for every listener.
  *
  * The handler is put on any sm_http_server, on any loop, and behind the Zipkin receivers (struct sm_listener.fallback). On a loop's
- * thread it only looks at the method, defers the exchange and queues it; the query thread reads store and windows and completes
- * it, so that a slow search holds up no loop. Requests wait in one queue; beyond its limit they get 503. Replies above some size
+ * thread it only looks at method and path, defers the exchange and queues it; the query thread reads store and windows and
+ * completes it, so that a slow search holds up no loop. Requests wait in one queue; beyond its limit they get 503. Replies above some size
  * are compressed for clients that accept gzip.
  *
  * Order at the end: sm_query_service_stop before the pipeline's threads end (the query thread asks them for open windows) and

@@ -32,7 +32,10 @@ static void expect(enum sm_graph_format format, const char *text)
 Test(graph_out, json)
 {
     expect(SM_GRAPH_JSON,
-           "{\"startMs\":1000,\"endMs\":2000,\"overflowedCalls\":4,\"edges\":["
+           "{\"startMs\":1000,\"endMs\":2000,\"overflowedCalls\":4,"
+           "\"nodes\":[{\"name\":\"a \\\"x\\\\N\\n\",\"type\":\"peer\"},{\"name\":\"b\",\"type\":\"service\"},"
+           "{\"name\":\"db\",\"type\":\"database\"},{\"name\":\"q\",\"type\":\"service\"}],"
+           "\"edges\":["
            "{\"parent\":\"a \\\"x\\\\N\\n\",\"child\":\"b\",\"type\":\"peer\",\"callCount\":1},"
            "{\"parent\":\"b\",\"child\":\"db\",\"type\":\"database\",\"callCount\":2,\"errorCount\":1,"
            "\"latencyMs\":{\"count\":2,\"mean\":3,\"p50\":1.921875,\"p90\":3.84375,\"p99\":3.84375}},"
