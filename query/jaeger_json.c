@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/json_out.h"
 #include "base/pb.h"
+#include "query/shared_ids.h"
 #include "span/attr.h"
 #include "span/private.h"
 
@@ -29,9 +30,8 @@ struct view {
     struct sm_str name, trace_state, status_message;
     uint32_t process;
     uint32_t flags; /* Jaeger's */
-    bool split;          /* a server half that got an id of its own */
-    bool cut;            /* its parent is left out, for it was its own ancestor */
-    uint32_t walk;       /* the one of cut_rings that came by; 0: none */
+    bool cut;      /* its parent is left out, for it was its own ancestor */
+    uint32_t walk; /* the one of cut_rings that came by; 0: none */
     bool has_error_text; /* an attribute "error" that says what went wrong */
     struct sm_str error_text;
 };
@@ -44,8 +44,6 @@ struct sm_jaeger_json {
     uint32_t process_count, process_capacity;
     uint32_t *process_table; /* index + 1 */
     uint32_t process_table_size;
-    uint64_t *ids; /* set of the span ids in use */
-    uint32_t ids_size;
 };
 
 struct sm_jaeger_json *sm_jaeger_json_new(void)
@@ -61,7 +59,6 @@ void sm_jaeger_json_free(struct sm_jaeger_json *w)
     sm_buf_fini(&w->plain);
     free(w->processes);
     free(w->process_table);
-    free(w->ids);
     free(w);
 }
 
@@ -200,130 +197,29 @@ static void read_trace(struct sm_jaeger_json *w, const struct sm_source_trace *t
 
 /* ---- adjusting ---- */
 
-static uint64_t *id_slot(const struct sm_jaeger_json *w, uint64_t id)
+static void split_shared_ids(struct sm_jaeger_json *w)
 {
-    uint32_t mask = w->ids_size - 1;
-    uint32_t at = (uint32_t)sm_hash_u64(id) & mask;
-    while (w->ids[at] && w->ids[at] != id)
-        at = (at + 1) & mask;
-    return &w->ids[at];
+    struct sm_shared_span *spans = sm_xmalloc(SM_MAX(w->count, 1u) * sizeof *spans);
+    for (uint32_t i = 0; i < w->count; i++)
+        spans[i] = (struct sm_shared_span){w->spans[i].id, w->spans[i].parent_id, w->spans[i].kind, i, false};
+    if (sm_shared_ids_split(spans, w->count)) {
+        for (uint32_t i = 0; i < w->count; i++) {
+            w->spans[spans[i].at].id = spans[i].id;
+            w->spans[spans[i].at].parent_id = spans[i].parent_id;
+        }
+    }
+    free(spans);
 }
 
 /* Alike ones stay in the order in which they were found. */
-static int by_id(const void *x, const void *y)
-{
-    const struct view *a = x, *b = y;
-    if (a->id != b->id)
-        return a->id < b->id ? -1 : 1;
-    return a->encode < b->encode ? -1 : a->encode > b->encode;
-}
-
-/* An id that client and server had in common, and the one that the (first) server got. */
-struct split {
-    uint64_t old_id, new_id;
-};
-
-static void note_ids(struct sm_jaeger_json *w)
-{
-    uint32_t size = power_of_two(w->count * 4); /* the new ids come on top */
-    if (w->ids_size < size) {
-        free(w->ids);
-        w->ids = sm_xmalloc(size * sizeof *w->ids);
-        w->ids_size = size;
-    }
-    memset(w->ids, 0, w->ids_size * sizeof *w->ids);
-    for (uint32_t i = 0; i < w->count; i++)
-        *id_slot(w, w->spans[i].id) = w->spans[i].id;
-}
-
-static uint64_t unused_id(struct sm_jaeger_json *w, uint64_t *last)
-{
-    do
-        ++*last;
-    while (*id_slot(w, *last));
-    *id_slot(w, *last) = *last;
-    return *last;
-}
-
-static bool has_client(const struct view *run, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (run[i].kind == SM_KIND_CLIENT)
-            return true;
-    }
-    return false;
-}
-
-/* Gives the server halves of spans[from, to), which have one id, ids of their own. */
-static void split_run(struct sm_jaeger_json *w, uint32_t from, uint32_t to, uint64_t *last_id, struct split *split)
-{
-    split->old_id = 0;
-    if (to - from < 2 || !has_client(&w->spans[from], to - from))
-        return;
-    for (uint32_t i = from; i < to; i++) {
-        struct view *v = &w->spans[i];
-        if (v->kind != SM_KIND_SERVER)
-            continue;
-        uint64_t new_id = unused_id(w, last_id);
-        if (!split->old_id)
-            *split = (struct split){v->id, new_id};
-        v->parent_id = v->id;
-        v->id = new_id;
-        v->split = true;
-    }
-}
-
-static int by_old_id(const void *x, const void *y)
-{
-    const struct split *a = x, *b = y;
-    return a->old_id != b->old_id ? (a->old_id < b->old_id ? -1 : 1) : 0;
-}
-
-static void move_children(struct sm_jaeger_json *w, const struct split *splits, uint32_t count)
-{
-    for (uint32_t i = 0; i < w->count; i++) {
-        struct view *v = &w->spans[i];
-        struct split key = {.old_id = v->parent_id};
-        const struct split *s = bsearch(&key, splits, count, sizeof *splits, by_old_id);
-        if (s && !v->split)
-            v->parent_id = s->new_id;
-    }
-}
-
-static void split_shared_ids(struct sm_jaeger_json *w)
-{
-    uint64_t last_id = 0;
-    uint32_t count = 0;
-    if (w->count < 2)
-        return;
-    qsort(w->spans, w->count, sizeof *w->spans, by_id);
-    struct split *splits = NULL;
-    for (uint32_t from = 0, to; from < w->count; from = to) {
-        struct split split;
-        uint64_t id = w->spans[from].id;
-        for (to = from + 1; to < w->count && w->spans[to].id == id; to++)
-            ;
-        if (to - from < 2)
-            continue;
-        if (!splits) {
-            splits = sm_xmalloc(w->count * sizeof *splits);
-            note_ids(w);
-        }
-        split_run(w, from, to, &last_id, &split);
-        if (split.old_id)
-            splits[count++] = split;
-    }
-    if (count)
-        move_children(w, splits, count);
-    free(splits);
-}
-
 static int by_start(const void *x, const void *y)
 {
     const struct view *a = x, *b = y;
     if (a->start_ns != b->start_ns)
         return a->start_ns < b->start_ns ? -1 : 1;
-    return by_id(x, y);
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return a->encode < b->encode ? -1 : a->encode > b->encode;
 }
 
 /* Where the first span with an id is. */
@@ -361,7 +257,8 @@ static int by_place_id(const void *x, const void *y)
 }
 
 /* The span's parent, NULL when it is not there. */
-static struct view *parent_of(const struct sm_jaeger_json *w, const struct place *places, uint32_t count, const struct view *v)
+static struct view *parent_of(const struct sm_jaeger_json *w, const struct place *places, uint32_t count,
+                              const struct view *v)
 {
     struct place key = {.id = v->parent_id};
     const struct place *found = v->parent_id ? bsearch(&key, places, count, sizeof *places, by_place_id) : NULL;
@@ -468,11 +365,17 @@ static bool address_number(const struct sm_value *value, uint32_t *address)
     return true;
 }
 
+/* The UI takes any text for an error. */
+static bool is_false_error(struct sm_str key, const struct sm_value *value)
+{
+    return sm_str_eq(key, SM_STR("error")) && value->type == SM_VALUE_STRING && sm_str_eq(value->bytes, SM_STR("false"));
+}
+
 static void put_adjusted_tag(struct sm_buf *out, bool *first, struct sm_str key, const struct sm_value *value, bool raw)
 {
     uint32_t a;
-    if (!raw && sm_str_eq(key, SM_STR("error")) && value->type == SM_VALUE_STRING && sm_str_eq(value->bytes, SM_STR("false"))) {
-        put_tag(out, first, key, &(struct sm_value){.type = SM_VALUE_BOOL}); /* the UI takes any text for an error */
+    if (!raw && is_false_error(key, value)) {
+        put_tag(out, first, key, &(struct sm_value){.type = SM_VALUE_BOOL});
         return;
     }
     if (raw || !is_address_key(key) || !address_number(value, &a)) {

@@ -2,8 +2,10 @@
 #include "query/jaeger_v3.h"
 #include "base/json_out.h"
 #include "query/jaeger.h"
+#include "query/shared_ids.h"
 #include "span/attr.h"
 #include "span/codec/otlp_encode.h"
+#include "span/private.h"
 
 #include <stdlib.h>
 
@@ -56,13 +58,15 @@ static enum sm_rc parse_duration(const struct sm_query_request *r, struct name n
     return SM_OK;
 }
 
-static enum sm_rc check_bool(const struct sm_query_request *r, struct name name, struct sm_err *err)
+static enum sm_rc parse_bool(const struct sm_query_request *r, struct name name, bool *value, struct sm_err *err)
 {
-    static const char *const valid[] = {"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"};
+    static const char *const texts[] = {"0", "f", "F", "FALSE", "false", "False", "1", "t", "T", "TRUE", "true", "True"};
     struct sm_str text = param(r, name);
-    for (size_t i = 0; i < SM_ARRAY_LEN(valid); i++) {
-        if (sm_str_eq(text, sm_str_c(valid[i])))
+    for (size_t i = 0; i < SM_ARRAY_LEN(texts); i++) {
+        if (sm_str_eq(text, sm_str_c(texts[i]))) {
+            *value = i >= SM_ARRAY_LEN(texts) / 2;
             return SM_OK;
+        }
     }
     return text.len ? malformed(r, name, err) : SM_OK;
 }
@@ -123,7 +127,7 @@ static enum sm_rc refuse_unsupported(const struct sm_query_request *r, struct sm
 }
 
 static enum sm_rc parse_search(const struct sm_query_request *r, struct sm_store_query *query, struct sm_jaeger_tags *tags,
-                               struct sm_err *err)
+                               bool *raw, struct sm_err *err)
 {
     struct sm_err why = {0};
     struct sm_str attributes = sm_query_param(r, "query.attributes");
@@ -137,7 +141,7 @@ static enum sm_rc parse_search(const struct sm_query_request *r, struct sm_store
     if (rc == SM_OK)
         rc = parse_depth(r, &query->limit, err);
     if (rc == SM_OK)
-        rc = check_bool(r, (struct name){"query.rawTraces", "query.raw_traces"}, err);
+        rc = parse_bool(r, (struct name){"query.rawTraces", "query.raw_traces"}, raw, err);
     if (rc == SM_OK && attributes.len && !sm_jaeger_tags_json(tags, attributes, &why))
         rc = sm_err_set(err, SM_E_INVALID, "malformed parameter query.attributes: %s", why.text);
     query->terms = tags->terms;
@@ -200,14 +204,84 @@ static void operations(struct sm_query *q, const struct sm_query_request *r, str
 
 struct writing {
     struct sm_buf *out;
+    bool raw;
     uint32_t count;
 };
+
+/* Span ids and kind, the last of each. */
+static struct sm_shared_span ids_of(struct sm_str span, uint32_t at)
+{
+    const uint8_t *p = (const uint8_t *)span.ptr, *end = sm_pb_end(p, span.len);
+    struct sm_shared_span ids = {.at = at};
+    struct sm_pb_field f;
+    while (sm_pb_next(&p, end, &f)) {
+        if (f.number == SM_OTLP_SPAN_ID && f.wire == SM_PB_BYTES && f.size == 8)
+            ids.id = sm_load_be64(f.bytes);
+        else if (f.number == SM_OTLP_PARENT_SPAN_ID && f.wire == SM_PB_BYTES && f.size == 8)
+            ids.parent_id = sm_load_be64(f.bytes);
+        else if (f.number == SM_OTLP_KIND && f.wire == SM_PB_VARINT && f.value <= SM_KIND_CONSUMER)
+            ids.kind = (enum sm_kind)f.value;
+    }
+    return ids;
+}
+
+static void put_id_field(struct sm_buf *out, uint32_t number, uint64_t id)
+{
+    uint8_t field[10] = {(uint8_t)(number << 3 | SM_PB_BYTES), 8};
+    sm_store_be64(field + 2, id);
+    sm_buf_put(out, field, sizeof field);
+}
+
+/* The spans that changed, in plain form with their new ids behind the old ones: in protobuf the last wins. Takes the place of
+ * their bytes in `spans`. */
+static void rewrite(struct sm_encode_span *spans, const struct sm_shared_span *ids, uint32_t count, struct sm_buf *bytes)
+{
+    size_t *from = sm_xcalloc(count + 1, sizeof *from);
+    for (uint32_t i = 0; i < count; i++) {
+        from[i] = bytes->size;
+        if (!ids[i].changed)
+            continue;
+        sm_private_plain(spans[ids[i].at].bytes, bytes);
+        put_id_field(bytes, SM_OTLP_SPAN_ID, ids[i].id);
+        put_id_field(bytes, SM_OTLP_PARENT_SPAN_ID, ids[i].parent_id);
+    }
+    from[count] = bytes->size;
+    for (uint32_t i = 0; i < count; i++) {
+        if (ids[i].changed)
+            spans[ids[i].at].bytes = sm_str(bytes->data + from[i], from[i + 1] - from[i]);
+    }
+    free(from);
+}
+
+/* The trace as Jaeger shows it: every span has an id of its own. */
+static void put_adjusted(const struct sm_source_trace *trace, struct sm_buf *out)
+{
+    uint32_t count = trace->span_count;
+    struct sm_shared_span *ids = sm_xmalloc(SM_MAX(count, 1u) * sizeof *ids);
+    for (uint32_t i = 0; i < count; i++)
+        ids[i] = ids_of(trace->spans[i].bytes, i);
+    if (!sm_shared_ids_split(ids, count)) {
+        sm_otlp_json_put_resource_spans(trace->spans, count, out);
+    } else {
+        struct sm_buf bytes = {0};
+        struct sm_encode_span *spans = sm_xmalloc(count * sizeof *spans);
+        memcpy(spans, trace->spans, count * sizeof *spans);
+        rewrite(spans, ids, count, &bytes);
+        sm_otlp_json_put_resource_spans(spans, count, out);
+        sm_buf_fini(&bytes);
+        free(spans);
+    }
+    free(ids);
+}
 
 static bool put_trace(void *ctx, const struct sm_source_trace *trace)
 {
     struct writing *w = ctx;
     sm_buf_puts(w->out, w->count++ ? "," : "{\"result\":{\"resourceSpans\":[");
-    sm_otlp_json_put_resource_spans(trace->spans, trace->span_count, w->out);
+    if (w->raw)
+        sm_otlp_json_put_resource_spans(trace->spans, trace->span_count, w->out);
+    else
+        put_adjusted(trace, w->out);
     return !w->out->overflow;
 }
 
@@ -232,7 +306,7 @@ static void trace(struct sm_query *q, const struct sm_query_request *r, struct s
     }
     if (parse_time(r, (struct name){"startTime", "start_time"}, &ignored, &err) != SM_OK ||
         parse_time(r, (struct name){"endTime", "end_time"}, &ignored, &err) != SM_OK ||
-        check_bool(r, (struct name){"rawTraces", "raw_traces"}, &err) != SM_OK) {
+        parse_bool(r, (struct name){"rawTraces", "raw_traces"}, &w.raw, &err) != SM_OK) {
         fail(reply, 400, err.text);
         return;
     }
@@ -242,14 +316,14 @@ static void trace(struct sm_query *q, const struct sm_query_request *r, struct s
 }
 
 /* Answers a search with what `fn` writes; false after a failure. */
-static bool search(struct sm_query *q, const struct sm_query_request *r, sm_source_trace_fn fn, void *ctx,
+static bool search(struct sm_query *q, const struct sm_query_request *r, sm_source_trace_fn fn, struct writing *w,
                    struct sm_query_reply *reply)
 {
     struct sm_store_query query;
     struct sm_jaeger_tags tags = {.count = 0};
     struct sm_err err = {0};
-    enum sm_rc rc = parse_search(r, &query, &tags, &err);
-    if (rc == SM_OK && sm_source_search(q->source, &query, fn, ctx, NULL) != SM_OK)
+    enum sm_rc rc = parse_search(r, &query, &tags, &w->raw, &err);
+    if (rc == SM_OK && sm_source_search(q->source, &query, fn, w, NULL) != SM_OK)
         rc = sm_err_set(&err, SM_E_INVALID, "the search is beyond the limits of the store");
     sm_jaeger_tags_fini(&tags);
     if (rc != SM_OK)
@@ -272,18 +346,6 @@ struct summary_span {
     bool error;
 };
 
-static uint64_t span_id(struct sm_str span)
-{
-    const uint8_t *p = (const uint8_t *)span.ptr, *end = sm_pb_end(p, span.len);
-    struct sm_pb_field f;
-    uint64_t id = 0;
-    while (sm_pb_next(&p, end, &f)) {
-        if (f.number == SM_OTLP_SPAN_ID && f.wire == SM_PB_BYTES && f.size == 8)
-            id = sm_load_be64(f.bytes);
-    }
-    return id;
-}
-
 static struct sm_str service_name(struct sm_str name)
 {
     return name.len ? name : SM_STR(SM_JAEGER_UNKNOWN_SERVICE);
@@ -295,7 +357,7 @@ static struct summary_span *read_spans(const struct sm_source_trace *trace)
     for (uint32_t i = 0; i < trace->span_count; i++) {
         struct sm_store_span s;
         sm_store_describe(&trace->spans[i], &s);
-        spans[i] = (struct summary_span){service_name(s.service), span_id(trace->spans[i].bytes), s.parent_id, s.error};
+        spans[i] = (struct summary_span){service_name(s.service), ids_of(trace->spans[i].bytes, i).id, s.parent_id, s.error};
     }
     return spans;
 }

@@ -58,7 +58,8 @@ typedef bool (*sm_source_trace_fn)(void *ctx, const struct sm_source_trace *trac
  * SM_E_NOTFOUND when there is none. */
 enum sm_rc sm_source_get(struct sm_source *source, struct sm_trace_id id, sm_source_trace_fn fn, void *ctx) SM_MUST_USE;
 
-/* Newest first by start, at most query->limit. SM_E_INVALID for a query beyond the store's limits. *truncated (may be NULL): limits
+/* Newest first by start, at most query->limit. Stored and open parts of a trace are matched apart: a trace that only both together
+ * match is not found, and one of which the window's part does not match is given as it is stored. SM_E_INVALID for a query beyond the store's limits. *truncated (may be NULL): limits
  * of the search were reached, so that matching traces may be missing. */
 enum sm_rc sm_source_search(struct sm_source *source, const struct sm_store_query *query, sm_source_trace_fn fn, void *ctx,
                             bool *truncated) SM_MUST_USE;

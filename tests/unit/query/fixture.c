@@ -187,19 +187,36 @@ void qx_store_payload(struct qx *q, const struct sm_codec *codec, struct sm_str 
     sm_names_cache_free(names);
 }
 
+static void clear_reply(struct qx *q)
+{
+    sm_buf_fini(&q->reply.body);
+    q->reply = (struct sm_query_reply){0};
+}
+
+static uint16_t terminate_reply(struct qx *q)
+{
+    q->reply.body.size_max = 0;
+    sm_buf_putc(&q->reply.body, '\0');
+    q->reply.body.size--;
+    return q->reply.status;
+}
+
 uint16_t qx_get(struct qx *q, const char *target)
 {
     struct sm_str all = sm_str_c(target);
     const char *mark = strchr(target, '?');
     struct sm_str path = mark ? sm_str(target, (size_t)(mark - target)) : all;
     struct sm_str query = mark ? sm_str_c(mark + 1) : SM_STR("");
-    sm_buf_fini(&q->reply.body);
-    q->reply = (struct sm_query_reply){0};
+    clear_reply(q);
     sm_query_answer(q->query, path, query, QX_NOW_NS, &q->reply);
-    q->reply.body.size_max = 0;
-    sm_buf_putc(&q->reply.body, '\0');
-    q->reply.body.size--;
-    return q->reply.status;
+    return terminate_reply(q);
+}
+
+uint16_t qx_post(struct qx *q, const char *path, struct sm_str body)
+{
+    clear_reply(q);
+    sm_query_post(q->query, sm_str_c(path), SM_STR(""), body, QX_NOW_NS, &q->reply);
+    return terminate_reply(q);
 }
 
 const char *qx_body(const struct qx *q)

@@ -44,6 +44,7 @@ void qx_store_payload(struct qx *q, const struct sm_codec *codec, struct sm_str 
 
 /* GET: returns the status; the body is in qx_body, terminated. */
 uint16_t qx_get(struct qx *q, const char *target);
+uint16_t qx_post(struct qx *q, const char *path, struct sm_str body);
 const char *qx_body(const struct qx *q);
 bool qx_has(const struct qx *q, const char *text);
 unsigned qx_times(const struct qx *q, const char *text);

@@ -190,7 +190,7 @@ Test(jaeger, a_trace_both_stored_and_open_is_one_trace)
     struct qx *q = qx_open();
     qx_store(q, fx_id(1), qx_shop, 2);
     qx_submit(q, fx_id(1), qx_shop + 1, 2); /* one span is there twice */
-    static const char *const targets[] = {"/api/traces/" QX_SHOP_HEX, "/api/traces?service=gateway",
+    static const char *const targets[] = {("/api/traces/" QX_SHOP_HEX), "/api/traces?service=gateway",
                                           "/api/traces?service=cart"};
     for (size_t i = 0; i < SM_ARRAY_LEN(targets); i++) {
         qx_expect_json(q, targets[i], 200);

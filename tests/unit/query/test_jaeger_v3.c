@@ -148,6 +148,22 @@ Test(jaeger_v3, several_traces_are_one_document)
     qx_close(q);
 }
 
+Test(jaeger_v3, halves_that_share_an_id_are_told_apart)
+{
+    struct qx *q = qx_open();
+    qx_store_payload(q, &sm_codec_zipkin_json,
+                     SM_STR("[{\"traceId\":\"a\",\"id\":\"9\",\"kind\":\"CLIENT\",\"name\":\"call\"},"
+                            "{\"traceId\":\"a\",\"id\":\"9\",\"kind\":\"SERVER\",\"name\":\"serve\",\"shared\":true},"
+                            "{\"traceId\":\"a\",\"id\":\"7\",\"parentId\":\"9\",\"name\":\"work\"}]"));
+    qx_expect_json(q, "/api/v3/traces/a", 200);
+    cr_assert(qx_has(q, "\"spanId\":\"0000000000000009\",\"name\":\"call\""), "%s", qx_body(q));
+    cr_assert(qx_has(q, "\"spanId\":\"0000000000000001\",\"parentSpanId\":\"0000000000000009\",\"name\":\"serve\""));
+    cr_assert(qx_has(q, "\"spanId\":\"0000000000000007\",\"parentSpanId\":\"0000000000000001\",\"name\":\"work\""));
+    qx_expect_json(q, "/api/v3/traces/a?rawTraces=true", 200);
+    cr_assert(qx_has(q, "\"spanId\":\"0000000000000009\",\"name\":\"serve\""), "%s", qx_body(q));
+    qx_close(q);
+}
+
 Test(jaeger_v3, summaries_count_orphans)
 {
     static const struct fx_span spans[] = {
