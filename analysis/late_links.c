@@ -102,6 +102,13 @@ static uint32_t subtract(char *all, uint32_t all_count, const char *before, uint
     return kept;
 }
 
+/* qsort wants an array even of nothing. */
+static void sort(void *items, uint32_t count, size_t size, int (*cmp)(const void *, const void *))
+{
+    if (count)
+        qsort(items, count, size, cmp);
+}
+
 static void keep_before(struct sm_late_links *l, const struct sm_linked *before)
 {
     reserve((void **)&l->links, &l->link_capacity, before->link_count, sizeof *l->links);
@@ -112,8 +119,8 @@ static void keep_before(struct sm_late_links *l, const struct sm_linked *before)
         memcpy(l->links, before->links, l->link_count * sizeof *l->links);
     if (l->call_count)
         memcpy(l->calls, before->calls, l->call_count * sizeof *l->calls);
-    qsort(l->links, l->link_count, sizeof *l->links, compare_links);
-    qsort(l->calls, l->call_count, sizeof *l->calls, compare_calls);
+    sort(l->links, l->link_count, sizeof *l->links, compare_links);
+    sort(l->calls, l->call_count, sizeof *l->calls, compare_calls);
 }
 
 const struct sm_linked *sm_late_links(struct sm_late_links *l, struct sm_linker *linker, const struct sm_view *view)
@@ -121,8 +128,8 @@ const struct sm_linked *sm_late_links(struct sm_late_links *l, struct sm_linker 
     struct sm_view before = context_view(l, view);
     keep_before(l, sm_linker_walk(linker, &before));
     l->out = *sm_linker_walk(linker, view);
-    qsort(l->out.links, l->out.link_count, sizeof *l->out.links, compare_links);
-    qsort(l->out.calls, l->out.call_count, sizeof *l->out.calls, compare_calls);
+    sort(l->out.links, l->out.link_count, sizeof *l->out.links, compare_links);
+    sort(l->out.calls, l->out.call_count, sizeof *l->out.calls, compare_calls);
     l->out.link_count = subtract((char *)l->out.links, l->out.link_count, (const char *)l->links, l->link_count,
                                  sizeof *l->links, compare_links);
     l->out.call_count = subtract((char *)l->out.calls, l->out.call_count, (const char *)l->calls, l->call_count,

@@ -1,15 +1,11 @@
 /* spanmill replay: recorded spans through the same stages, on recorded time. */
 #include "app/command.h"
 #include "app/replay.h"
-#include "base/hash.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { OPTION_SHARDS = SM_OPTION_CONFIG_COUNT, OPTION_QUIET };
-
-/* One seed for every run: two replays of one recording write the same bytes. */
-#define REPLAY_HASH_SEED UINT64_C(0x7265706c61790001)
 
 struct options {
     struct sm_config_args config_args;
@@ -58,13 +54,7 @@ static void print_speed(const struct sm_replay_totals *t)
 static enum sm_exit replay(const struct sm_config *config, const struct options *o)
 {
     struct sm_err err;
-    struct sm_engine_options engine_options = {
-        .placement = SM_PLACEMENT_INLINE,
-        .shards = o->shards,
-        .ordered = true,
-        .start_ns = SM_REPLAY_START_NS,
-    };
-    struct sm_engine *e = sm_engine_new(config, &engine_options, &err);
+    struct sm_engine *e = sm_replay_engine_new(config, o->shards, &err);
     if (!e) {
         fprintf(stderr, "spanmill replay: %s\n", err.text);
         return SM_EXIT_FAILURE;
@@ -118,7 +108,6 @@ static enum sm_exit run(struct sm_args *args)
     struct sm_config *config = sm_config_args_load(&o.config_args);
     if (!config)
         goto out;
-    sm_hash_seed = REPLAY_HASH_SEED;
     code = replay(config, &o);
     sm_config_free(config);
 out:

@@ -59,9 +59,11 @@ static void print_listeners(const struct sm_topology *t)
 
 static void print_summary(struct sm_topology *t)
 {
-    const struct sm_pipeline *p = sm_topology_pipeline(t);
+    const struct sm_engine *e = sm_topology_engine(t);
+    const struct sm_pipeline *p = e->pipeline;
     sm_log(SM_LOG_INFO, "stopped", sm_kv("spans_received", sm_pipeline_stat(p, SM_STAT_SPANS_RECEIVED)),
            sm_kv("spans_kept", sm_pipeline_stat(p, SM_STAT_SPANS_KEPT)),
+           sm_kv("spans_stored", sm_engine_delivered(e, SM_ENGINE_STORE_SINK)),
            sm_kv("spans_sampled_out", sm_pipeline_stat(p, SM_STAT_SPANS_SAMPLED_OUT)),
            sm_kv("spans_lost", sm_pipeline_stat(p, SM_STAT_SPANS_DROPPED_SHUTDOWN)),
            sm_kv("traces_kept", sm_pipeline_stat(p, SM_STAT_TRACES_KEPT)),

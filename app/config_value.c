@@ -137,6 +137,15 @@ static enum sm_rc read_duration(struct sm_str text, uint64_t *out, struct sm_err
     return SM_OK;
 }
 
+enum sm_rc sm_config_value_duration(struct sm_str text, int64_t *ns, struct sm_err *err)
+{
+    uint64_t natural;
+    enum sm_rc rc = read_duration(text, &natural, err);
+    if (rc == SM_OK)
+        *ns = (int64_t)natural; /* read_duration keeps it in range */
+    return rc;
+}
+
 static enum sm_rc read_number(struct sm_str text, double *out, struct sm_err *err)
 {
     struct decimal d;

@@ -9,6 +9,9 @@
 enum sm_rc sm_config_value_parse(const struct sm_config_key *key, struct sm_str text, void *member,
                                  struct sm_err *err) SM_MUST_USE;
 
+/* A duration such as "500ms", "1h30m", "7d", for command lines; *ns stays as it was when it is none. */
+enum sm_rc sm_config_value_duration(struct sm_str text, int64_t *ns, struct sm_err *err) SM_MUST_USE;
+
 /* Checks a text against the key's range of lengths and for control characters. */
 enum sm_rc sm_config_value_check_text(const struct sm_config_key *key, struct sm_str text, struct sm_err *err) SM_MUST_USE;
 

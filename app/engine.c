@@ -5,6 +5,7 @@
 #include "app/own_metrics.h"
 #include "app/rules_config.h"
 #include "base/clock.h"
+#include "sinks/store_sink.h"
 
 #include <stdlib.h>
 
@@ -20,11 +21,40 @@ static unsigned worker_count(const struct sm_config *c)
     return SM_MIN(c->workers ? c->workers : sm_processor_count(), (unsigned)SM_PIPELINE_WORKERS_MAX);
 }
 
+/* A daemon waits for its disk as long as it takes, within its queue; a replay has somebody who waits for it. */
+static const struct sm_sink_retry store_retry = {200 * SM_MS, 5 * SM_SEC, SM_SINK_RETRY_FOREVER};
+static const struct sm_sink_retry store_retry_replay = {100 * SM_MS, SM_SEC, 10 * SM_SEC};
+
+static struct sm_fanout_sink make_store_sink(struct sm_engine *e, const struct sm_engine_options *o)
+{
+    const struct sm_policy *policy = sm_rules_policy(e->rules);
+    struct sm_store_sink_options options = {
+        .store = o->store,
+        .sync_ns = e->config->store.sync_ns,
+        .recorded_time = o->ordered,
+        .rule_name = policy->rule_name,
+        .rule_ctx = policy->rules,
+    };
+    return (struct sm_fanout_sink){
+        .name = SM_ENGINE_STORE_SINK,
+        .ops = &sm_store_sink_ops,
+        .sink = sm_store_sink_new(&options),
+        .retry = o->ordered ? store_retry_replay : store_retry,
+    };
+}
+
 static enum sm_rc make_fanout(struct sm_engine *e, const struct sm_engine_options *o, struct sm_err *err)
 {
+    struct sm_fanout_sink sinks[SM_ENGINE_SINKS_MAX];
+    unsigned count = 0;
+    if (o->store)
+        sinks[count++] = make_store_sink(e, o);
+    SM_ASSERT(count + o->sink_count <= SM_ENGINE_SINKS_MAX);
+    for (unsigned i = 0; i < o->sink_count; i++)
+        sinks[count++] = o->sinks[i];
     struct sm_fanout_config c = {
-        .sinks = o->sinks,
-        .sink_count = o->sink_count,
+        .sinks = sinks,
+        .sink_count = count,
         .shards = e->shards,
         .placement = o->placement == SM_PLACEMENT_INLINE ? SM_FANOUT_INLINE : SM_FANOUT_THREADS,
         .ordered = o->ordered,
@@ -149,6 +179,15 @@ void sm_engine_free(struct sm_engine *e)
     sm_scopes_free(e->scopes);
     sm_names_free(e->names);
     free(e);
+}
+
+uint64_t sm_engine_delivered(const struct sm_engine *e, const char *sink)
+{
+    for (unsigned i = 0; i < sm_fanout_sink_count(e->fanout); i++) {
+        if (strcmp(sm_fanout_sink_name(e->fanout, i), sink) == 0)
+            return sm_fanout_stat(e->fanout, i, SM_FANOUT_DELIVERED);
+    }
+    return 0;
 }
 
 void sm_engine_expire(struct sm_engine *e, int64_t now_ns)

@@ -12,8 +12,11 @@
 #include "base/prom.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/sample/rules.h"
+#include "store/store.h"
 
 enum { SM_ENGINE_ANALYZERS_MAX = 8, SM_ENGINE_SINKS_MAX = SM_FANOUT_SINKS_MAX };
+
+#define SM_ENGINE_STORE_SINK "store"
 
 struct sm_engine {
     const struct sm_config *config;
@@ -37,6 +40,7 @@ struct sm_engine_options {
     bool ordered;     /* sinks see an order that does not depend on the number of shards */
     bool memory_triggers;
     int64_t start_ns; /* INLINE: where time starts */
+    struct sm_store *store; /* becomes the first sink, named SM_ENGINE_STORE_SINK; must outlive the engine. NULL: none */
     const struct sm_fanout_sink *sinks; /* taken */
     unsigned sink_count;
 };
@@ -46,6 +50,9 @@ struct sm_engine *sm_engine_new(const struct sm_config *config, const struct sm_
                                 struct sm_err *err) SM_MUST_USE;
 /* The pipeline has been stopped (INLINE: closed). Stops the fan-out. NULL is allowed. */
 void sm_engine_free(struct sm_engine *e);
+
+/* Spans that the sink of this name took; 0 when there is none. Any thread. */
+uint64_t sm_engine_delivered(const struct sm_engine *e, const char *sink);
 
 /* Control thread, about once a second: forgets what is stale. now_ns: Unix time, the same as arrivals. */
 void sm_engine_expire(struct sm_engine *e, int64_t now_ns);

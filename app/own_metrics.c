@@ -1,6 +1,9 @@
 /* Writing spanmill's own metrics. */
 #include "app/own_metrics.h"
 
+#include "query/service.h"
+#include "store/store.h"
+
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -68,6 +71,69 @@ void sm_own_metrics_fanout(void *ctx, struct sm_prom *p)
             sm_buf_fini(&labels);
         }
     }
+}
+
+static void counter(struct sm_prom *p, const char *name, const char *help, uint64_t value)
+{
+    sm_prom_family(p, name, SM_PROM_COUNTER, help);
+    sm_prom_uint(p, SM_STR(""), value);
+}
+
+static void gauge_uint(struct sm_prom *p, const char *name, const char *help, uint64_t value)
+{
+    sm_prom_family(p, name, SM_PROM_GAUGE, help);
+    sm_prom_uint(p, SM_STR(""), value);
+}
+
+static void write_store_contents(const struct sm_store_stats *s, struct sm_prom *p)
+{
+    gauge_uint(p, "spanmill_store_segments", "segment files", s->segments);
+    gauge_uint(p, "spanmill_store_traces", "stored traces; parts of one trace that came at different times count apiece", s->traces);
+    gauge_uint(p, "spanmill_store_spans", "stored spans", s->spans);
+    gauge_uint(p, "spanmill_store_bytes", "size of the segment files", s->bytes);
+    gauge_uint(p, "spanmill_store_bytes_raw", "size of what is stored before compression", s->bytes_raw);
+    gauge_uint(p, "spanmill_store_sequence_written", "number of the newest trace that can be read", s->written);
+    gauge_uint(p, "spanmill_store_sequence_durable", "number of the newest trace that a crash of the machine leaves", s->durable);
+    gauge(p, "spanmill_store_oldest_timestamp_seconds", "when the oldest trace was stored; 0: there is none",
+          (double)s->stored_oldest_ns / 1e9);
+}
+
+static void write_store_repairs(const struct sm_store_stats *s, struct sm_prom *p)
+{
+    counter(p, "spanmill_store_tails_cut_total", "torn ends of segments that were cut when the store was opened", s->tails_cut);
+    counter(p, "spanmill_store_tail_bytes_cut_total", "bytes of torn ends", s->tail_bytes_cut);
+    counter(p, "spanmill_store_damaged_ranges_total", "stretches of segments that are not readable", s->damaged_ranges);
+    counter(p, "spanmill_store_damaged_bytes_total", "bytes of such stretches", s->damaged_bytes);
+    counter(p, "spanmill_store_damaged_blocks_total", "blocks that turned out to be damaged when they were read", s->damaged_blocks);
+    counter(p, "spanmill_store_footers_rebuilt_total", "segments whose footer was missing or damaged", s->footers_rebuilt);
+    counter(p, "spanmill_store_segments_set_aside_total", "files that hold nothing readable", s->segments_set_aside);
+}
+
+void sm_own_metrics_store(void *ctx, struct sm_prom *p)
+{
+    struct sm_store_stats s;
+    sm_store_stats(ctx, &s);
+    write_store_contents(&s, p);
+    counter(p, "spanmill_store_appended_traces_total", "traces written since start", s.appended_traces);
+    counter(p, "spanmill_store_appended_spans_total", "spans written since start", s.appended_spans);
+    counter(p, "spanmill_store_written_bytes_total", "bytes written since start, blocks and footers", s.written_bytes);
+    counter(p, "spanmill_store_write_errors_total", "writes and syncs that failed", s.write_errors);
+    counter(p, "spanmill_store_syncs_total", "syncs", s.syncs);
+    counter(p, "spanmill_store_seals_total", "segments that were finished", s.seals);
+    counter(p, "spanmill_store_removed_segments_total", "segments that retention removed", s.removed_segments);
+    counter(p, "spanmill_store_removed_traces_total", "traces that retention removed", s.removed_traces);
+    counter(p, "spanmill_store_names_overflowed_total", "spans whose names a segment's index did not take", s.names_overflowed);
+    write_store_repairs(&s, p);
+}
+
+void sm_own_metrics_query(void *ctx, struct sm_prom *p)
+{
+    const struct sm_query_counters *c = ctx;
+    counter(p, "spanmill_query_requests_total", "requests to the query APIs", atomic_load(&c->requests));
+    counter(p, "spanmill_query_refused_total", "requests refused because too many waited", atomic_load(&c->refused));
+    counter(p, "spanmill_query_failed_total", "replies with a status of 400 or more", atomic_load(&c->failed));
+    counter(p, "spanmill_query_abandoned_total", "requests whose client went away before their turn", atomic_load(&c->abandoned));
+    gauge_uint(p, "spanmill_query_queued", "requests that wait", atomic_load(&c->queued));
 }
 
 static double seconds(struct timeval t)

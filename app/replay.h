@@ -13,15 +13,17 @@ struct sm_replay_totals {
     uint64_t spans_rejected;  /* refused one by one */
     uint64_t bytes;           /* of files, as read */
     int64_t took_ns;          /* by the monotonic clock */
+    int64_t recorded_end_ns;  /* where recorded time ended, Unix time; 0: nothing was recorded */
     char first_problem[256];
 };
+
+/* An inline engine for recordings, without sinks. The process's hash seed becomes a fixed one: two replays of one recording
+ * write the same bytes. NULL after filling *err; freed with sm_engine_free. */
+struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned shards, struct sm_err *err) SM_MUST_USE;
 
 /* Replays files in order, as one source with one clock, then closes every window and lets the sinks finish. A file that ends
  * inside a record is replayed up to there and noted. `progress` shows a line on standard error when it is a terminal. */
 enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count, bool progress,
                            struct sm_replay_totals *totals, struct sm_err *err) SM_MUST_USE;
-
-/* Where the recorded time of the first file starts, for sm_engine_options.start_ns: 0 lets the first record decide. */
-#define SM_REPLAY_START_NS 0
 
 #endif

@@ -3,9 +3,13 @@
 
 #include "app/admin.h"
 #include "app/engine.h"
+#include "app/own_metrics.h"
+#include "app/query_listener.h"
 #include "app/sinks_config.h"
+#include "app/store_config.h"
 #include "base/clock.h"
 #include "base/net/loop.h"
+#include "base/net/tcp.h"
 #include "ingest/receiver.h"
 
 #include <pthread.h>
@@ -35,7 +39,9 @@ struct sm_topology {
     const struct sm_config *config;
     struct sm_loop *loop;
     struct sm_loop_timer *tend_timer;
+    struct sm_store *store; /* NULL: off */
     struct sm_engine *engine;
+    struct sm_query_listener *query;
     struct port ports[RECEIVERS_MAX];
     unsigned port_count;
     struct sm_prom_registry *metrics;
@@ -56,6 +62,18 @@ static void show(struct sm_topology *t, const char *name, const char *address, u
     snprintf(l->url, sizeof l->url, "http://%.*s:%u%s", host ? SM_MIN(host, 255) : 7, host ? address : "0.0.0.0", port, path);
 }
 
+/* Before anything is opened: a second daemon must not share the ports of the first one. */
+static enum sm_rc check_ports(const struct sm_config *c, struct sm_err *err)
+{
+    const char *addresses[] = {c->listen.otlp_grpc, c->listen.otlp_http, c->listen.zipkin, c->listen.query, c->listen.metrics};
+    enum sm_rc rc = SM_OK;
+    for (unsigned i = 0; i < SM_ARRAY_LEN(addresses) && rc == SM_OK; i++) {
+        if (addresses[i])
+            rc = sm_tcp_check_free(addresses[i], err);
+    }
+    return rc;
+}
+
 /* Opens one listener on every worker. */
 static enum sm_rc open_port(struct sm_topology *t, const char *name, const char *path, const struct sm_receiver_ops *ops,
                             const char *address, struct sm_err *err)
@@ -66,6 +84,8 @@ static enum sm_rc open_port(struct sm_topology *t, const char *name, const char 
     p->ops = ops;
     p->listener = (struct sm_listener){.http = t->config->http, .inflate = sm_inflate_limits_default};
     p->listener.inflate.bytes_max = t->config->limits.inflated_bytes_max;
+    p->listener.fallback = sm_query_http_handler();
+    p->listener.fallback_ctx = sm_query_listener_service(t->query);
     p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);
     snprintf(p->address, sizeof p->address, "%s", address);
     p->listener.address = p->address;
@@ -103,6 +123,10 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
 {
     t->metrics = sm_prom_registry_new();
     sm_engine_register_metrics(t->engine, t->metrics);
+    if (t->store)
+        sm_prom_registry_add(t->metrics, "store", sm_own_metrics_store, t->store);
+    sm_prom_registry_add(t->metrics, "query", sm_own_metrics_query,
+                         (void *)(uintptr_t)sm_query_service_counters(sm_query_listener_service(t->query)));
     if (!t->config->listen.metrics)
         return SM_OK;
     uint16_t port;
@@ -113,6 +137,29 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
     return SM_OK;
 }
 
+static enum sm_rc open_store(struct sm_topology *t, struct sm_err *err)
+{
+    return t->config->store.enabled ? sm_store_config_open(t->config, &t->store, err) : SM_OK;
+}
+
+static enum sm_rc make_query(struct sm_topology *t, struct sm_err *err)
+{
+    t->query = sm_query_listener_new(t->engine, t->store, err);
+    return t->query ? SM_OK : err->rc;
+}
+
+static enum sm_rc open_query(struct sm_topology *t, struct sm_err *err)
+{
+    const struct sm_config *c = t->config;
+    uint16_t port;
+    if (!c->listen.query)
+        return SM_OK;
+    enum sm_rc rc = sm_query_listener_open(t->query, t->loop, &c->http, c->listen.query, &port, err);
+    if (rc == SM_OK)
+        show(t, "Query", c->listen.query, port, c->query.base_path);
+    return rc;
+}
+
 static unsigned make_sinks(const struct sm_topology *t, struct sm_fanout_sink *sinks)
 {
     unsigned n = 0;
@@ -121,24 +168,34 @@ static unsigned make_sinks(const struct sm_topology *t, struct sm_fanout_sink *s
     return n;
 }
 
-static enum sm_rc build(struct sm_topology *t, struct sm_err *err)
+static enum sm_rc make_engine(struct sm_topology *t, struct sm_err *err)
 {
-    t->loop = sm_loop_new(NULL, err);
-    if (!t->loop)
-        return err->rc;
     struct sm_fanout_sink sinks[SM_ENGINE_SINKS_MAX];
     struct sm_engine_options options = {
         .placement = SM_PLACEMENT_THREADS,
         .memory_triggers = true,
+        .store = t->store,
         .sinks = sinks,
         .sink_count = make_sinks(t, sinks),
     };
     t->engine = sm_engine_new(t->config, &options, err);
-    enum sm_rc rc = t->engine ? SM_OK : err->rc;
-    if (rc == SM_OK)
-        rc = open_ports(t, err);
-    if (rc == SM_OK)
-        rc = open_admin(t, err);
+    return t->engine ? SM_OK : err->rc;
+}
+
+static enum sm_rc make_loop(struct sm_topology *t, struct sm_err *err)
+{
+    t->loop = sm_loop_new(NULL, err);
+    return t->loop ? SM_OK : err->rc;
+}
+
+static enum sm_rc build(struct sm_topology *t, struct sm_err *err)
+{
+    static enum sm_rc (*const steps[])(struct sm_topology *, struct sm_err *) = {
+        make_loop, open_store, make_engine, make_query, open_ports, open_query, open_admin,
+    };
+    enum sm_rc rc = check_ports(t->config, err);
+    for (unsigned i = 0; i < SM_ARRAY_LEN(steps) && rc == SM_OK; i++)
+        rc = steps[i](t, err);
     return rc;
 }
 
@@ -227,6 +284,7 @@ void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns)
         sm_admin_set_ready(t->admin, false);
     drain_ports(t);
     wait_for_ports(t, SM_MIN(timeout_ns, SM_SEC));
+    sm_query_listener_stop(t->query);
     sm_pipeline_drain(t->engine->pipeline, timeout_ns);
     sm_fanout_stop(t->engine->fanout, timeout_ns);
     sm_pipeline_stop(t->engine->pipeline);
@@ -236,7 +294,7 @@ void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns)
 static void close_ports(struct sm_topology *t)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
-        for (unsigned k = 0; k < t->engine->workers && t->ports[i].instances; k++)
+        for (unsigned k = 0; t->ports[i].instances && k < t->engine->workers && t->ports[i].instances[k]; k++)
             t->ports[i].ops->close(t->ports[i].instances[k]);
         free(t->ports[i].instances);
     }
@@ -250,12 +308,16 @@ void sm_topology_free(struct sm_topology *t)
     if (t->tend_timer)
         sm_loop_timer_free(t->tend_timer);
     sm_admin_close(t->admin);
+    sm_query_listener_stop(t->query);
+    sm_query_listener_close(t->query);
     if (t->loop)
         sm_loop_free(t->loop);
     sm_admin_free(t->admin);
     sm_prom_registry_free(t->metrics);
     close_ports(t);
+    sm_query_listener_free(t->query);
     sm_engine_free(t->engine);
+    sm_store_close(t->store);
     free(t);
 }
 
@@ -264,9 +326,9 @@ struct sm_loop *sm_topology_loop(struct sm_topology *t)
     return t->loop;
 }
 
-struct sm_pipeline *sm_topology_pipeline(struct sm_topology *t)
+struct sm_engine *sm_topology_engine(struct sm_topology *t)
 {
-    return t->engine->pipeline;
+    return t->engine;
 }
 
 bool sm_topology_listener(const struct sm_topology *t, unsigned i, struct sm_topology_listener *listener)

@@ -6,8 +6,8 @@
 #define SM_TOPOLOGY_H
 
 #include "app/config.h"
+#include "app/engine.h"
 #include "base/base.h"
-#include "pipeline/pipeline.h"
 
 struct sm_topology;
 
@@ -28,7 +28,7 @@ void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns);
 void sm_topology_free(struct sm_topology *t);
 
 struct sm_loop *sm_topology_loop(struct sm_topology *t);
-struct sm_pipeline *sm_topology_pipeline(struct sm_topology *t);
+struct sm_engine *sm_topology_engine(struct sm_topology *t);
 
 /* Listeners, for the lines at the start. False past the last one. */
 struct sm_topology_listener {

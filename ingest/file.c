@@ -9,7 +9,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-enum { RAW_BYTES = 1 << 20, BUFFER_BYTES_MIN = 4 << 20, ZSTD_WINDOW_LOG_MAX = 27 };
+enum { RAW_BYTES = 1 << 20, BUFFER_BYTES_MIN = 4 << 20, ZSTD_WINDOW_LOG_MAX = 27, TELL_BYTES = 64 };
 
 enum packing { PACKING_NONE, PACKING_GZIP, PACKING_ZSTD };
 enum form { FORM_UNKNOWN, FORM_JSON_LINES, FORM_JSON_WHOLE, FORM_FRAMED_PROTO, FORM_BARE_PROTO };
@@ -196,15 +196,28 @@ static void skip_space(struct sm_file *f)
         f->at++;
 }
 
+/* Blank lines in front of JSON begin with a byte that is also the tag of a bare message. In JSON the first bracket is followed by
+ * one of a few characters, none of which can follow in a message. */
+static bool is_json_after_blank_lines(const struct sm_file *f)
+{
+    size_t at = f->at;
+    while (at < f->end && is_space(f->buffer[at]))
+        at++;
+    if (f->end - at < 2 || (f->buffer[at] != '{' && f->buffer[at] != '['))
+        return false;
+    uint8_t next = f->buffer[at + 1];
+    return is_space(next) || next == '"' || next == '{' || next == '}' || next == ']';
+}
+
 /* A length-framed message begins with a big-endian length, whose first byte is 0 below 16 MiB; a bare TracesData with tag 0x0a. */
 static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
 {
     enum sm_rc rc;
     do {
-        rc = need(f, 5, err);
+        rc = need(f, TELL_BYTES, err);
         if (rc != SM_OK)
             return rc;
-        if (f->end > f->at && f->buffer[f->at] != 0x0a) /* a newline would be the tag of a bare message */
+        if (f->end > f->at && (f->buffer[f->at] != 0x0a || is_json_after_blank_lines(f)))
             skip_space(f);
     } while (f->end - f->at < 5 && !f->ended);
     const uint8_t *p = f->buffer + f->at;
@@ -349,13 +362,13 @@ static enum sm_rc next_line(struct sm_file *f, struct sm_payload_pool *pool, str
             skip_space(f);
         uint8_t *from = f->buffer + f->at + searched;
         uint8_t *newline = memchr(from, '\n', f->end - f->at - searched);
-        if (newline)
-            return emit(f, (size_t)(newline - f->buffer) - f->at, pool, payload, err);
-        searched = f->end - f->at;
-        if (f->ended)
-            return searched ? emit(f, searched, pool, payload, err) : SM_E_CLOSED;
+        searched = newline ? (size_t)(newline - f->buffer) - f->at : f->end - f->at;
         if (searched > f->record_bytes_max)
             return skip_line(f, err);
+        if (newline || (f->ended && searched))
+            return emit(f, searched, pool, payload, err);
+        if (f->ended)
+            return SM_E_CLOSED;
         enum sm_rc rc = need(f, searched + 1, err);
         if (rc != SM_OK)
             return rc;

@@ -40,8 +40,13 @@ const struct sm_http_counters *sm_http_ingest_counters(const struct sm_receiver 
 
 static void refuse(struct sm_receiver *r, struct sm_submit *result, enum sm_rc rc, const char *text)
 {
-    sm_worker_count_undecodable(r->worker);
     *result = (struct sm_submit){.rc = rc};
+    if (rc == SM_E_AGAIN) {
+        sm_worker_count_overload(r->worker);
+        result->retry_after_ns = SM_SEC;
+    } else {
+        sm_worker_count_undecodable(r->worker);
+    }
     snprintf(result->text, sizeof result->text, "%s", text);
 }
 
@@ -82,14 +87,28 @@ static struct sm_payload *take(struct sm_receiver *r, struct sm_http_exchange *x
     return inflated;
 }
 
-void sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding,
+bool sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding,
                            const struct sm_codec *codec, struct sm_submit *result)
 {
     struct sm_payload *payload = take(r, x, coding, result);
     if (!payload)
-        return;
+        return false;
     payload->arrived_ns = sm_http_wall_ns(x);
     sm_worker_submit(r->worker, codec, SM_SOURCE_LIVE, &payload, result);
+    return true;
+}
+
+void sm_http_ingest_refuse_method(struct sm_http_exchange *x)
+{
+    struct sm_http_header allow = {SM_STR("allow"), SM_STR("POST")};
+    struct sm_http_response response = {
+        .status = 405,
+        .content_type = SM_STR("text/plain"),
+        .headers = &allow,
+        .headers_n = 1,
+        .body = SM_STR("405 method not allowed, supported: [POST]\n"),
+    };
+    sm_http_respond(x, &response);
 }
 
 bool sm_http_ingest_type_is(struct sm_str content_type, const char *type)

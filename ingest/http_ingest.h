@@ -18,9 +18,13 @@ void sm_http_ingest_close(struct sm_receiver *r);
 const struct sm_http_counters *sm_http_ingest_counters(const struct sm_receiver *r);
 
 /* Takes the exchange's body, inflates it as `coding` says, and submits it. result->rc: SM_E_UNSUPPORTED for an unknown coding,
- * SM_E_LIMIT for a body that inflates beyond the limits, otherwise as sm_worker_submit. `result` is always filled. */
-void sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding,
+ * SM_E_LIMIT for a body that inflates beyond the limits, otherwise as sm_worker_submit. `result` is always filled. False when
+ * the body could not be had or inflated, so that no codec saw it. */
+bool sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding,
                            const struct sm_codec *codec, struct sm_submit *result);
+
+/* 405 for a path that takes POST only. */
+void sm_http_ingest_refuse_method(struct sm_http_exchange *x);
 
 /* True when the media type of a Content-Type value (parameters aside, any case) is `type`. */
 bool sm_http_ingest_type_is(struct sm_str content_type, const char *type);

@@ -1,5 +1,6 @@
 /* OTLP over gRPC (TraceService/Export) and HTTP (POST /v1/traces), protobuf and JSON. Both on any port.
  * Spec: opentelemetry-proto docs/specification.md. */
+#include "base/log.h"
 #include "base/net/grpc.h"
 #include "ingest/http_ingest.h"
 #include "ingest/rpc_status.h"
@@ -105,19 +106,41 @@ static void overloaded(struct sm_http_exchange *x)
         reply_http(x, &r);
 }
 
+/* SDKs and collectors often send every signal to one address: said once, then only counted. */
+static void note_other_signal(struct sm_receiver *r, const struct sm_http_exchange *x)
+{
+    static const char *const paths[] = {
+        "/v1/metrics",
+        "/v1/logs",
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    };
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    for (size_t i = 0; i < SM_ARRAY_LEN(paths); i++) {
+        if (!path_is(x, paths[i]))
+            continue;
+        sm_worker_count_not_traces(r->worker);
+        if (!atomic_flag_test_and_set(&said))
+            sm_log(SM_LOG_WARN, "not_traces", sm_kv("path", x->path),
+                   sm_kv("hint", "only traces are taken; send metrics and logs elsewhere"));
+    }
+}
+
 static bool on_headers(void *ctx, struct sm_http_exchange *x)
 {
     struct sm_receiver *r = ctx;
     if (x->is_grpc) {
         if (!path_is(x, "/opentelemetry.proto.collector.trace.v1.TraceService/Export")) {
+            note_other_signal(r, x);
             fail_grpc(x, SM_GRPC_UNIMPLEMENTED, "only traces are accepted here", 0);
             return false;
         }
     } else if (!path_is(x, "/v1/traces")) {
+        note_other_signal(r, x);
         sm_http_reply(x, 404, "text/plain", SM_STR("404 not found: traces go to /v1/traces\n"));
         return false;
     } else if (!sm_str_eq(x->method, SM_STR("POST"))) {
-        sm_http_reply(x, 405, "text/plain", SM_STR("405 method not allowed, supported: [POST]\n"));
+        sm_http_ingest_refuse_method(x);
         return false;
     } else if (form_of(x) == FORM_NONE) {
         sm_http_reply(x, 415, "text/plain",
@@ -132,14 +155,30 @@ static bool on_headers(void *ctx, struct sm_http_exchange *x)
     return true;
 }
 
+/* What gRPC says about compression: INTERNAL for a message that is flagged as compressed without telling how, and for one that
+ * cannot be inflated. */
+static void on_grpc_request(struct sm_receiver *r, struct sm_http_exchange *x)
+{
+    struct sm_submit result;
+    struct sm_str coding = x->grpc_compressed ? x->known[SM_HTTP_GRPC_ENCODING] : SM_STR("");
+    if (x->grpc_compressed && sm_coding_from_name(coding) == SM_CODING_IDENTITY) {
+        sm_worker_count_undecodable(r->worker);
+        fail_grpc(x, SM_GRPC_INTERNAL, "a compressed message without grpc-encoding", 0);
+        return;
+    }
+    bool decoded = sm_http_ingest_submit(r, x, coding, &sm_codec_otlp_proto, &result);
+    if (!decoded && (result.rc == SM_E_INVALID || result.rc == SM_E_TRUNCATED))
+        fail_grpc(x, SM_GRPC_INTERNAL, result.text, 0);
+    else
+        reply_grpc(x, &result);
+}
+
 static void on_request(void *ctx, struct sm_http_exchange *x)
 {
     struct sm_receiver *r = ctx;
     struct sm_submit result;
     if (x->is_grpc) {
-        struct sm_str coding = x->grpc_compressed ? x->known[SM_HTTP_GRPC_ENCODING] : SM_STR("");
-        sm_http_ingest_submit(r, x, coding, &sm_codec_otlp_proto, &result);
-        reply_grpc(x, &result);
+        on_grpc_request(r, x);
         return;
     }
     const struct sm_codec *codec = form_of(x) == FORM_JSON ? &sm_codec_otlp_json : &sm_codec_otlp_proto;

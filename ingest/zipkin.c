@@ -2,9 +2,27 @@
  * paths belong to the query API, which shares the port. Spec: zipkin-api zipkin2-api.yaml. */
 #include "ingest/http_ingest.h"
 
+static bool is_spans_path(const struct sm_http_exchange *x)
+{
+    return sm_str_eq(x->path, SM_STR("/api/v2/spans"));
+}
+
 static bool is_spans(const struct sm_http_exchange *x)
 {
-    return sm_str_eq(x->path, SM_STR("/api/v2/spans")) && sm_str_eq(x->method, SM_STR("POST"));
+    return is_spans_path(x) && sm_str_eq(x->method, SM_STR("POST"));
+}
+
+/* GET of the same path is a question for span names. */
+static bool is_query(const struct sm_http_exchange *x)
+{
+    return !is_spans_path(x) || sm_str_eq(x->method, SM_STR("GET")) || sm_str_eq(x->method, SM_STR("HEAD")) ||
+           sm_str_eq(x->method, SM_STR("OPTIONS"));
+}
+
+static bool is_json(const struct sm_http_exchange *x)
+{
+    struct sm_str type = x->known[SM_HTTP_CONTENT_TYPE];
+    return !sm_http_ingest_type_is(type, "application/x-protobuf") && !sm_http_ingest_type_is(type, "application/x-thrift");
 }
 
 static void fail(struct sm_http_exchange *x, const struct sm_submit *r)
@@ -29,12 +47,19 @@ static bool on_headers(void *ctx, struct sm_http_exchange *x)
 {
     struct sm_receiver *r = ctx;
     const struct sm_http_handler *fallback = r->listener->fallback;
+    if (fallback && is_query(x))
+        return !fallback->on_headers || fallback->on_headers(r->listener->fallback_ctx, x);
+    if (!is_spans_path(x)) {
+        sm_http_reply(x, 404, "text/plain", SM_STR("404 not found: spans go to POST /api/v2/spans\n"));
+        return false;
+    }
     if (!is_spans(x)) {
-        if (fallback && fallback->on_headers)
-            return fallback->on_headers(r->listener->fallback_ctx, x);
-        if (!fallback)
-            sm_http_reply(x, 404, "text/plain", SM_STR("404 not found: spans go to POST /api/v2/spans\n"));
-        return fallback != NULL;
+        sm_http_ingest_refuse_method(x);
+        return false;
+    }
+    if (!is_json(x)) {
+        sm_http_reply(x, 415, "text/plain", SM_STR("415 unsupported media type, supported: [application/json]\n"));
+        return false;
     }
     if (sm_worker_overloaded(r->worker)) {
         sm_worker_count_overload(r->worker);

@@ -5,11 +5,12 @@
 
 #include <stdlib.h>
 
-enum { SLOTS_PER_BUCKET = 4, KICKS_MAX = 64 };
+enum { SLOTS_PER_BUCKET = 4, KICKS_MAX = 64, BUCKETS_AT_FIRST = 16384 };
 
 struct filter {
-    uint32_t *slots; /* fingerprints; 0: free */
+    uint32_t *slots; /* fingerprints; 0: free. NULL: none was ever put in */
     uint32_t count;
+    uint32_t bucket_mask;
 };
 
 struct kept {
@@ -21,8 +22,7 @@ struct kept {
 
 struct sm_decided {
     struct filter young, old;
-    uint32_t bucket_mask;
-    uint32_t filter_fill_max; /* entries after which the young filter becomes the old one */
+    uint32_t buckets_max; /* of one filter; 0: dropped traces are not remembered */
     struct kept *kept; /* a ring: the oldest entry is overwritten */
     uint32_t *kept_heads;
     uint32_t kept_max, kept_next, kept_mask;
@@ -36,15 +36,17 @@ static uint32_t pow2_at_least(uint32_t n)
     return p;
 }
 
+static struct filter filter_new(uint32_t buckets)
+{
+    return (struct filter){sm_xcalloc((size_t)buckets * SLOTS_PER_BUCKET, sizeof(uint32_t)), 0, buckets - 1};
+}
+
 struct sm_decided *sm_decided_new(uint32_t kept_max, uint32_t dropped_max)
 {
     struct sm_decided *d = sm_xcalloc(1, sizeof *d);
     if (dropped_max) {
-        uint32_t buckets = pow2_at_least(SM_MAX(dropped_max / 2 / SLOTS_PER_BUCKET, 2u));
-        d->bucket_mask = buckets - 1;
-        d->filter_fill_max = buckets * SLOTS_PER_BUCKET / 16 * 15;
-        d->young.slots = sm_xcalloc((size_t)buckets * SLOTS_PER_BUCKET, sizeof(uint32_t));
-        d->old.slots = sm_xcalloc((size_t)buckets * SLOTS_PER_BUCKET, sizeof(uint32_t));
+        d->buckets_max = pow2_at_least(SM_MAX(dropped_max / 2 / SLOTS_PER_BUCKET, 2u));
+        d->young = filter_new(SM_MIN(d->buckets_max, (uint32_t)BUCKETS_AT_FIRST));
     }
     d->kept_max = kept_max;
     if (kept_max) {
@@ -73,9 +75,9 @@ static uint32_t fingerprint(uint64_t hash)
 }
 
 /* The other bucket a fingerprint may live in; its own inverse. */
-static uint32_t other_bucket(const struct sm_decided *d, uint32_t bucket, uint32_t f)
+static uint32_t other_bucket(const struct filter *filter, uint32_t bucket, uint32_t f)
 {
-    return (bucket ^ (uint32_t)sm_hash_u64(f)) & d->bucket_mask;
+    return (bucket ^ (uint32_t)sm_hash_u64(f)) & filter->bucket_mask;
 }
 
 static bool bucket_has(const struct filter *filter, uint32_t bucket, uint32_t f)
@@ -96,12 +98,26 @@ static bool bucket_put(struct filter *filter, uint32_t bucket, uint32_t f)
     return false;
 }
 
+static bool is_full(const struct filter *filter)
+{
+    uint64_t slots = ((uint64_t)filter->bucket_mask + 1) * SLOTS_PER_BUCKET;
+    return filter->count >= slots / 16 * 15;
+}
+
+/* The young filter becomes the old one. Filters double until they have their full size, so that a daemon with little traffic
+ * does not touch memory that it never needs: entries are spread all over it. */
 static void rotate(struct sm_decided *d)
 {
+    uint32_t buckets = SM_MIN(d->young.bucket_mask + 1, d->buckets_max / 2) * 2;
     struct filter fresh = d->old;
-    memset(fresh.slots, 0, ((size_t)d->bucket_mask + 1) * SLOTS_PER_BUCKET * sizeof(uint32_t));
-    fresh.count = 0;
     d->old = d->young;
+    if (!fresh.slots || fresh.bucket_mask + 1 != buckets) {
+        free(fresh.slots);
+        fresh = filter_new(buckets);
+    } else {
+        memset(fresh.slots, 0, (size_t)buckets * SLOTS_PER_BUCKET * sizeof(uint32_t));
+        fresh.count = 0;
+    }
     d->young = fresh;
 }
 
@@ -109,7 +125,7 @@ static void rotate(struct sm_decided *d)
 static bool filter_insert(struct sm_decided *d, uint32_t *bucket, uint32_t *f)
 {
     for (unsigned kick = 0; kick < KICKS_MAX; kick++) {
-        uint32_t other = other_bucket(d, *bucket, *f);
+        uint32_t other = other_bucket(&d->young, *bucket, *f);
         if (bucket_put(&d->young, *bucket, *f) || bucket_put(&d->young, other, *f)) {
             d->young.count++;
             return true;
@@ -123,19 +139,29 @@ static bool filter_insert(struct sm_decided *d, uint32_t *bucket, uint32_t *f)
     return false;
 }
 
+static bool filter_has(const struct filter *filter, uint64_t hash)
+{
+    uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & filter->bucket_mask;
+    return filter->count && (bucket_has(filter, bucket, f) || bucket_has(filter, other_bucket(filter, bucket, f), f));
+}
+
 void sm_decided_add_dropped(struct sm_decided *d, struct sm_trace_id id)
 {
-    if (!d->young.slots)
+    if (!d->buckets_max)
         return;
     uint64_t hash = sm_hash_u64(id.lo);
-    uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & d->bucket_mask;
-    if (d->young.count >= d->filter_fill_max)
+    if (filter_has(&d->young, hash)) /* again: copies would fill its two buckets and push everything out */
+        return;
+    if (is_full(&d->young))
         rotate(d);
-    if (!filter_insert(d, &bucket, &f)) {
-        rotate(d);
-        bool placed = bucket_put(&d->young, bucket, f);
-        SM_ASSERT(placed);
-    }
+    uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & d->young.bucket_mask;
+    if (filter_insert(d, &bucket, &f))
+        return;
+    /* One that was displaced goes on; in a larger filter its bucket has one bit more, which is not known any more. */
+    uint32_t step = d->young.bucket_mask + 1;
+    rotate(d);
+    for (uint32_t at = bucket; at <= d->young.bucket_mask; at += step)
+        d->young.count += bucket_put(&d->young, at, f);
 }
 
 static uint32_t *kept_head(const struct sm_decided *d, uint64_t lo)
@@ -165,9 +191,22 @@ void sm_decided_add_kept(struct sm_decided *d, struct sm_trace_id id, const stru
     *head = index + 1;
 }
 
-static bool filter_has(const struct sm_decided *d, const struct filter *filter, uint32_t bucket, uint32_t f)
+static void filter_prefetch(const struct filter *filter, uint64_t hash)
 {
-    return filter->count && (bucket_has(filter, bucket, f) || bucket_has(filter, other_bucket(d, bucket, f), f));
+    uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & filter->bucket_mask;
+    __builtin_prefetch(&filter->slots[(size_t)bucket * SLOTS_PER_BUCKET]);
+    __builtin_prefetch(&filter->slots[(size_t)other_bucket(filter, bucket, f) * SLOTS_PER_BUCKET]);
+}
+
+void sm_decided_prefetch(const struct sm_decided *d, struct sm_trace_id id)
+{
+    uint64_t hash = sm_hash_u64(id.lo);
+    if (d->kept_max)
+        __builtin_prefetch(&d->kept_heads[hash & d->kept_mask]);
+    if (d->young.count)
+        filter_prefetch(&d->young, hash);
+    if (d->old.count)
+        filter_prefetch(&d->old, hash);
 }
 
 enum sm_decided_state sm_decided_find(const struct sm_decided *d, struct sm_trace_id id, struct sm_decision *decision)
@@ -180,11 +219,8 @@ enum sm_decided_state sm_decided_find(const struct sm_decided *d, struct sm_trac
             }
         }
     }
-    if (!d->young.slots)
-        return SM_DECIDED_NONE;
     uint64_t hash = sm_hash_u64(id.lo);
-    uint32_t f = fingerprint(hash), bucket = (uint32_t)hash & d->bucket_mask;
-    if (filter_has(d, &d->young, bucket, f) || filter_has(d, &d->old, bucket, f))
+    if (filter_has(&d->young, hash) || filter_has(&d->old, hash))
         return SM_DECIDED_DROPPED;
     return SM_DECIDED_NONE;
 }

@@ -1,7 +1,8 @@
 /* What was decided about traces that are gone: late spans follow it.
  *
  * Kept traces: an exact cache of bounded size, oldest out first. Dropped traces: two generations of a cuckoo filter with
- * 32-bit fingerprints (false positives below 1e-8); when the young one is full the old one is forgotten. Ids compare by their
+ * 32-bit fingerprints (false positives below 1e-8); when the young one is full the old one is forgotten. They start small
+ * and double, so that at any time at least half of the limit, or a third of what was added, is remembered. Ids compare by their
  * low 64 bits, as 64-bit and 128-bit forms of one id must meet here. One per shard, used by its thread only. */
 #ifndef SM_DECIDED_H
 #define SM_DECIDED_H
@@ -28,6 +29,9 @@ void sm_decided_free(struct sm_decided *d);
 
 void sm_decided_add_kept(struct sm_decided *d, struct sm_trace_id id, const struct sm_decision *decision);
 void sm_decided_add_dropped(struct sm_decided *d, struct sm_trace_id id);
+
+/* Fetches what a later find or add_dropped of this id will read. */
+void sm_decided_prefetch(const struct sm_decided *d, struct sm_trace_id id);
 
 /* *decision is filled for SM_DECIDED_KEPT. */
 enum sm_decided_state sm_decided_find(const struct sm_decided *d, struct sm_trace_id id, struct sm_decision *decision);

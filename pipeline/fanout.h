@@ -82,7 +82,8 @@ struct sm_trace *sm_fanout_collect(struct sm_fanout *f, unsigned shard);
 
 /* Ordered use: at the end of each tick of the virtual clock, when no shard is running (the caller orders these threads, and
  * always makes this call from one thread). Sorts what was offered since the last call and passes it to the sinks. False: a
- * sink is full; call again (INLINE: after sm_fanout_poll) until it is true. Sleeps for a moment when nothing moves. */
+ * sink is full; call again (INLINE: after sm_fanout_poll) until it is true. Sleeps for a moment when nothing moves. Without
+ * ordering nothing is held back: always true. */
 bool sm_fanout_release(struct sm_fanout *f) SM_MUST_USE;
 
 /* INLINE: everything that can be done at this time is done. Times never go back. Ordered, now_ns is not looked at. */

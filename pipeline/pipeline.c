@@ -319,6 +319,9 @@ void sm_pipeline_close_all(struct sm_pipeline *p)
     do
         inline_tick(p, w, sm_shard_next_fire_ns(p->shards[0]));
     while (!all_quiet(p));
+    sm_pipeline_tend(p); /* what analyzers shipped before may have kept them from shipping the rest */
+    inline_tick(p, w, sm_shard_next_fire_ns(p->shards[0]));
+    sm_pipeline_tend(p);
 }
 
 /* --- control and figures --- */
@@ -332,8 +335,10 @@ void sm_pipeline_tend(struct sm_pipeline *p)
         for (unsigned i = 0; i < p->config.shards; i++)
             p->config.analyzers[k].ops->merge(p->config.analyzers[k].global, sm_shard_analyzer_state(p->shards[i], k));
     }
-    /* Skeletons refer to scopes for the grace; a batch may be between its decoder and its shard for a moment. */
-    uint32_t margin = (uint32_t)(p->config.late_grace_ns / SM_TICK_NS) + RECLAIM_MARGIN_TICKS;
+    /* Skeletons refer for the grace to scopes that were last seen when the window opened; a batch may be between its decoder
+     * and its shard for a moment. */
+    uint32_t margin =
+        (uint32_t)((p->config.late_grace_ns + p->config.windows.max_age_ns) / SM_TICK_NS) + RECLAIM_MARGIN_TICKS;
     if (oldest != SM_EPOCH_NONE && oldest > margin)
         sm_scopes_reclaim(p->config.scopes, oldest - margin);
 }

@@ -62,9 +62,9 @@ bool sm_pipeline_drain(struct sm_pipeline *p, int64_t timeout_ns);
 /* THREADS: ends the threads. The fan-out must have been stopped, so that every trace is home or on its way. */
 void sm_pipeline_stop(struct sm_pipeline *p);
 
-/* INLINE: takes time forward, firing every tick on the way; the fan-out is polled (and, if ordered, released) at each. */
+/* INLINE: takes time forward, firing every tick on the way; the fan-out, which is an ordered one, is released and polled at each. */
 void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns);
-/* INLINE: closes every window at the present time and settles everything. */
+/* INLINE: closes every window at the present time and settles everything; analyzers have then shipped and merged all. */
 void sm_pipeline_close_all(struct sm_pipeline *p);
 
 /* Control thread: merges what shards shipped into the analyzers' global states, reclaims unused resources and scopes. */

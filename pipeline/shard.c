@@ -20,6 +20,7 @@ enum {
     HEAVY_MAX = 64,
     FIRE_GROUP = 16,       /* traces whose memory is fetched together before they are looked at */
     PREFETCH_STEPS = 32,   /* chunks of a chain */
+    PREFETCH_BYTES = 1024, /* of one span */
     SLICE_SPANS = 2000,    /* spans decided before sockets are looked at again ... */
     SLICE_PER_TRACE = 8,   /* ... where a trace counts as so many more */
     EARLY_PER_TEND = 4096, /* traces decided early in one go */
@@ -58,7 +59,7 @@ struct sm_shard {
     struct sm_view_scratch *scratch;
     void *policy_scratch;
     void **analyzer_states;
-    struct sm_trace *closing;   /* over a limit: closed when the batch is through */
+    struct sm_trace *closing;   /* over a limit: closed when the group is through */
     struct parked_list waiting; /* posted with the tick that is being solved */
     struct parked_list asking;  /* will be posted with the next tick */
     bool posted;
@@ -127,8 +128,6 @@ static struct sm_chunk *chunk_new(struct sm_shard *s, struct sm_trace *t, size_t
         return NULL;
     if (SM_UNLIKELY(usable > SM_SLAB_CHUNK_MAX))
         sm_stats_add(s->config.stats, SM_STAT_BIG_CHUNKS, 1);
-    chunk->next = NULL;
-    chunk->used = 0;
     chunk->size = usable - (uint32_t)sizeof *chunk;
     t->memory += usable;
     return chunk;
@@ -157,8 +156,7 @@ static void epochs_release(struct sm_shard *s, struct sm_trace *t)
 static void trace_free(struct sm_shard *s, struct sm_trace *t)
 {
     epochs_release(s, t);
-    chunks_free(s, t->heads);
-    chunks_free(s, t->data);
+    chunks_free(s, t->chunks);
     sm_slab_release(s->slab, t, sizeof *t);
 }
 
@@ -188,42 +186,17 @@ static void heavy_note(struct sm_shard *s, struct sm_trace *t)
         s->heavy[lightest] = t;
 }
 
-static bool add_head_chunk(struct sm_shard *s, struct sm_trace *t)
+/* A chunk for the spans that the batch being copied has for this trace, larger when the trace is large already. `least` fits
+ * in any case. */
+static bool add_chunk(struct sm_shard *s, struct sm_trace *t, uint32_t least)
 {
-    size_t size = SM_MAX((size_t)t->group_heads, SM_MIN((size_t)t->heads_size / CHUNK_GROWTH, (size_t)4096));
-    struct sm_chunk *chunk = chunk_new(s, t, size);
+    size_t grown = SM_MIN(((size_t)t->bytes + t->heads_size) / CHUNK_GROWTH, (size_t)CHUNK_BYTES_MAX);
+    size_t size = SM_MIN(SM_MAX((size_t)t->group_size, grown), (size_t)CHUNK_BYTES_MAX);
+    struct sm_chunk *chunk = chunk_new(s, t, SM_MAX(size, (size_t)least));
     if (!chunk)
         return false;
-    if (t->heads_last) {
-        t->heads_last->used = (uint32_t)(t->head_at - t->heads_last->data);
-        t->heads_last->next = chunk;
-    } else {
-        t->heads = chunk;
-    }
-    t->heads_last = chunk;
-    t->head_at = chunk->data;
-    t->head_end = chunk->data + (chunk->size & ~7u);
-    return true;
-}
-
-static bool add_data_chunk(struct sm_shard *s, struct sm_trace *t, uint32_t span_size)
-{
-    size_t size = SM_MAX((size_t)t->group_bytes, SM_MIN((size_t)t->bytes / CHUNK_GROWTH, (size_t)CHUNK_BYTES_MAX));
-    if (size > CHUNK_BYTES_MAX)
-        size = SM_MAX((size_t)CHUNK_BYTES_MAX, (size_t)span_size);
-    struct sm_chunk *chunk = chunk_new(s, t, size);
-    if (!chunk)
-        return false;
-    if (t->data_last) {
-        t->data_last->used = (uint32_t)(t->data_at - t->data_last->data);
-        t->data_last->next = chunk;
-    } else {
-        t->data = chunk;
-    }
-    t->data_last = chunk;
-    t->data_at = chunk->data;
-    t->data_end = chunk->data + chunk->size;
-    if (SM_UNLIKELY(t->memory > HEAVY_BYTES))
+    sm_trace_add_chunk(t, chunk);
+    if (SM_UNLIKELY(t->memory > HEAVY_BYTES) && !t->parked)
         heavy_note(s, t);
     return true;
 }
@@ -249,7 +222,7 @@ static enum sm_trigger due(const struct sm_shard *s, const struct sm_trace *t, i
         return now_ns >= t->last_ns + w->late_ns || now_ns >= t->opened_ns + w->max_age_ns ? SM_TRIGGER_LATE : SM_TRIGGER_NONE;
     if (t->has_root && now_ns >= t->last_ns + w->after_root_ns)
         return SM_TRIGGER_ROOT;
-    if (now_ns >= t->last_ns + w->idle_ns)
+    if (!t->has_root && now_ns >= t->last_ns + w->idle_ns)
         return SM_TRIGGER_IDLE;
     return now_ns >= t->opened_ns + w->max_age_ns ? SM_TRIGGER_AGE : SM_TRIGGER_NONE;
 }
@@ -269,7 +242,7 @@ static struct sm_trace *trace_open(struct sm_shard *s, uint64_t hash, struct sm_
     t->shard = (uint16_t)s->config.index;
     t->epoch = sm_epochs_hold(s->epochs, b->source, b->epoch);
     sm_trace_map_add(&s->map, hash, t);
-    sm_wheel_add(&s->wheel, t, b->arrived_ns + SM_MIN(s->config.windows.after_root_ns, s->config.windows.max_age_ns));
+    sm_wheel_add(&s->wheel, t, look_at_ns(s, t, b->arrived_ns));
     sm_stats_add(s->config.stats, SM_STAT_TRACES_OPENED, 1);
     return t;
 }
@@ -352,9 +325,8 @@ static SM_COLD struct sm_trace *trace_for_new_id(struct sm_shard *s, uint64_t ha
 }
 
 /* The wider id wins, so that a joined trace has its 128 bits. */
-static void join_id(struct sm_shard *s, struct sm_trace *t, struct sm_trace_id id)
+static void widen_id(struct sm_shard *s, struct sm_trace *t, struct sm_trace_id id)
 {
-    sm_stats_add(s->config.stats, SM_STAT_IDS_JOINED, 1);
     if (t->id.hi == 0)
         sm_trace_map_widen(&s->map, t, id.hi);
 }
@@ -375,7 +347,7 @@ static SM_COLD void hold_other_source(struct sm_shard *s, struct sm_trace *t, co
     t->more_epochs = r;
 }
 
-/* A trace passed a limit: it closes when the batch is through, because later spans of the batch may still point to it. */
+/* A trace passed a limit: it takes no more spans, and closes when the group is through, because some still point to it. */
 static SM_COLD void mark_closing(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger)
 {
     t->closing = true;
@@ -389,21 +361,13 @@ SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_sp
                       const struct sm_batch *b)
 {
     uint32_t head_size = sm_span_head_size(span), size = span->size;
-    bool ok = true;
-    if (SM_UNLIKELY((size_t)(t->head_end - t->head_at) < head_size))
-        ok = add_head_chunk(s, t);
-    if (SM_UNLIKELY((size_t)(t->data_end - t->data_at) < size))
-        ok = ok && add_data_chunk(s, t, size);
-    t->group_heads -= head_size;
-    t->group_bytes -= size;
-    if (SM_UNLIKELY(!ok)) {
+    bool fits = sm_trace_room(t) >= head_size + size || add_chunk(s, t, head_size + size);
+    t->group_size -= head_size + size;
+    if (SM_UNLIKELY(!fits)) {
         sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_NOMEM, 1);
         return;
     }
-    memcpy(t->head_at, span, head_size);
-    memcpy(t->data_at, bytes, size);
-    t->head_at += head_size;
-    t->data_at += size;
+    sm_trace_put(t, span, bytes);
     t->heads_size += head_size;
     t->bytes += size;
     t->span_count++;
@@ -418,7 +382,7 @@ SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_sp
     s->bytes_open += size;
     if (SM_UNLIKELY(t->source != b->source))
         hold_other_source(s, t, b);
-    if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes) && !t->closing)
+    if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes) && !t->parked)
         mark_closing(s, t, t->span_count >= s->config.windows.max_spans ? SM_TRIGGER_SPANS : SM_TRIGGER_BYTES);
 }
 
@@ -427,58 +391,85 @@ SM_INLINE uint32_t index_at(const uint32_t *indexes, uint32_t i)
     return indexes ? indexes[i] : i;
 }
 
-/* Finds or opens the traces of a group of spans; spans of one request are often neighbours in one trace. */
+static void prefetch_trace(const struct sm_trace *t)
+{
+    __builtin_prefetch(t, 1);
+    __builtin_prefetch((const char *)t + SM_CACHE_LINE, 1);
+}
+
+/* The trace of a span whose id no trace has, or none exactly. */
+static struct sm_trace *join_or_open(struct sm_shard *s, uint64_t hash, const struct sm_batch *b, uint32_t k)
+{
+    struct sm_trace_id id = b->items[k].trace;
+    enum sm_trace_match match;
+    struct sm_trace *t = sm_trace_map_find(&s->map, hash, id, &match);
+    if (!t)
+        return trace_for_new_id(s, hash, id, sm_batch_span(b, k), b);
+    if (match == SM_TRACE_MATCH_JOINED) {
+        sm_stats_add(s->config.stats, SM_STAT_IDS_JOINED, 1);
+        widen_id(s, t, id);
+    }
+    return t;
+}
+
+/* Finds or opens the traces of a group of spans. Ids that are not open are looked for among past decisions, whose memory is
+ * fetched for all of them first. Whatever depends on which traces are open happens in the order of the spans, so that the
+ * outcome does not depend on how they are grouped. */
 static void find_traces(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n,
                         struct sm_trace **traces)
 {
     uint64_t hashes[GROUP];
+    uint8_t others[GROUP];
+    unsigned other_count = 0;
     for (uint32_t i = 0; i < n; i++) {
         hashes[i] = sm_trace_map_hash(b->items[index_at(indexes, i)].trace.lo);
         sm_trace_map_prefetch(&s->map, hashes[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t k = index_at(indexes, i);
-        struct sm_trace_id id = b->items[k].trace;
+        struct sm_trace_id id = b->items[index_at(indexes, i)].trace;
         enum sm_trace_match match;
-        struct sm_trace *t = sm_trace_map_find(&s->map, hashes[i], id, &match);
-        if (SM_UNLIKELY(!t))
-            t = trace_for_new_id(s, hashes[i], id, sm_batch_span(b, k), b);
-        else if (SM_UNLIKELY(match == SM_TRACE_MATCH_JOINED))
-            join_id(s, t, id);
-        traces[i] = t;
-        if (t) {
-            __builtin_prefetch(t, 1);
-            __builtin_prefetch((char *)t + SM_CACHE_LINE, 1);
+        traces[i] = sm_trace_map_find(&s->map, hashes[i], id, &match);
+        if (SM_LIKELY(traces[i] && match == SM_TRACE_MATCH_EXACT)) {
+            prefetch_trace(traces[i]);
+        } else {
+            others[other_count++] = (uint8_t)i;
+            sm_decided_prefetch(s->decided, id);
         }
+    }
+    for (unsigned i = 0; i < other_count; i++) {
+        uint32_t at = others[i];
+        traces[at] = join_or_open(s, hashes[at], b, index_at(indexes, at));
     }
 }
 
-static void ingest_group(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n)
+/* Gives traces that have no room a chunk, and fetches the places that will be written. What cannot be had is seen to when the
+ * span is copied. */
+static void make_room(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n,
+                      struct sm_trace *const *traces)
 {
-    struct sm_trace *traces[GROUP];
-    find_traces(s, b, indexes, n, traces);
     for (uint32_t i = 0; i < n; i++) {
-        struct sm_trace *t = traces[i];
-        if (SM_UNLIKELY(!t))
-            continue;
         const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
-        t->group_heads += sm_span_head_size(span);
-        t->group_bytes += span->size;
-        __builtin_prefetch(t->head_at, 1);
-        __builtin_prefetch(t->data_at, 1);
+        if (SM_LIKELY(traces[i] != NULL))
+            traces[i]->group_size += sm_span_head_size(span) + span->size;
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (i + AHEAD < n && traces[i + AHEAD]) {
-            /* As a number: a trace without a chunk has no data_at, and NULL + 64 is undefined. */
-            uintptr_t data = (uintptr_t)traces[i + AHEAD]->data_at;
-            __builtin_prefetch((const void *)(data + 64), 1);
-            __builtin_prefetch((const void *)(data + 128), 1);
-        }
-        if (SM_LIKELY(traces[i] != NULL)) {
-            uint32_t k = index_at(indexes, i);
-            append(s, traces[i], sm_batch_span(b, k), sm_batch_bytes(b, k), b);
-        }
+        const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
+        uint32_t size = sm_span_head_size(span) + span->size;
+        if (SM_UNLIKELY(!traces[i]))
+            continue;
+        if (sm_trace_room(traces[i]) < size && !add_chunk(s, traces[i], size))
+            continue;
+        __builtin_prefetch(traces[i]->head_at, 1);
+        __builtin_prefetch(traces[i]->data_at - 1, 1);
     }
+}
+
+/* Where the bytes of a span will go. */
+SM_INLINE void prefetch_bytes(const struct sm_trace *t, const struct sm_span *span)
+{
+    uintptr_t end = (uintptr_t)t->data_at; /* as a number: it may be NULL */
+    for (uintptr_t at = end - SM_MIN(span->size, (uint32_t)PREFETCH_BYTES); at < end; at += SM_CACHE_LINE)
+        __builtin_prefetch((const void *)at, 1);
 }
 
 /* --- decisions --- */
@@ -533,6 +524,7 @@ static void remember(struct sm_shard *s, const struct sm_trace *t)
 /* The verdict is final: analyse, then hand on or free. The view is of this trace. */
 static void finish(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v)
 {
+    sm_trace_map_remove(&s->map, t);
     if (t->late && !v->context)
         sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_UNLINKED, t->span_count);
     for (unsigned i = 0; i < s->config.analyzer_count; i++)
@@ -569,13 +561,16 @@ static void apply(struct sm_trace *t, const struct sm_proposal *p, bool keep, ui
     t->randomness_derived = p->randomness_derived;
 }
 
-/* Proposes from rule `from` on; finishes or parks. */
+/* Proposes from rule `from` on; finishes or parks. A parked trace stays in the map: spans that come before its decision are
+ * part of it, though not of its cost. */
 static void propose(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v, uint16_t from)
 {
     const struct sm_policy *policy = s->config.policy;
     struct sm_proposal p;
     policy->propose(policy->rules, s->policy_scratch, v, s->scratch, from, &p);
     if (p.what == SM_PROPOSED_LIMIT) {
+        t->parked = true;
+        t->closing = false;
         parked_add(&s->asking, t, &p);
         return;
     }
@@ -598,9 +593,9 @@ static void count_closed(struct sm_shard *s, enum sm_trigger trigger)
 /* Closes a window that is out of the wheel. */
 static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger, int64_t now_ns)
 {
-    sm_trace_map_remove(&s->map, t);
     if (SM_UNLIKELY(t->memory > HEAVY_BYTES))
         heavy_remove(s, t);
+    t->group_size = 0;
     sm_trace_settle(t);
     t->trigger = (uint8_t)trigger;
     t->deadline_ns = now_ns;
@@ -622,6 +617,43 @@ static void seal_closing(struct sm_shard *s, int64_t now_ns)
     }
 }
 
+/* Closes what is over a limit. Spans of the group that came after that, `left`, then find their traces anew: where a trace is
+ * cut depends on its own spans only, not on what else is in the batch or on the number of shards. */
+static SM_COLD void close_and_go_on(struct sm_shard *s, const struct sm_batch *b, const uint32_t *left, uint32_t n)
+{
+    seal_closing(s, b->arrived_ns);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sm_span *span = sm_batch_span(b, left[i]);
+        struct sm_trace *t = join_or_open(s, sm_trace_map_hash(b->items[left[i]].trace.lo), b, left[i]);
+        if (!t)
+            continue;
+        t->group_size += sm_span_head_size(span) + span->size;
+        append(s, t, span, sm_batch_bytes(b, left[i]), b);
+        seal_closing(s, b->arrived_ns);
+    }
+}
+
+static void ingest_group(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n)
+{
+    struct sm_trace *traces[GROUP];
+    uint32_t left[GROUP], left_count = 0;
+    find_traces(s, b, indexes, n, traces);
+    make_room(s, b, indexes, n, traces);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + AHEAD < n && traces[i + AHEAD])
+            prefetch_bytes(traces[i + AHEAD], sm_batch_span(b, index_at(indexes, i + AHEAD)));
+        if (SM_UNLIKELY(traces[i] == NULL))
+            continue;
+        uint32_t k = index_at(indexes, i);
+        if (SM_UNLIKELY(traces[i]->closing))
+            left[left_count++] = k;
+        else
+            append(s, traces[i], sm_batch_span(b, k), sm_batch_bytes(b, k), b);
+    }
+    if (SM_UNLIKELY(s->closing != NULL))
+        close_and_go_on(s, b, left, left_count);
+}
+
 void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t count)
 {
     for (uint32_t at = 0; at < count; at += GROUP) {
@@ -634,8 +666,6 @@ void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *b, const uint32_
                 all[i] = at + i;
             ingest_group(s, b, all, n);
         }
-        if (SM_UNLIKELY(s->closing))
-            seal_closing(s, b->arrived_ns);
     }
 }
 
@@ -664,28 +694,32 @@ int64_t sm_shard_next_fire_ns(const struct sm_shard *s)
     return s->firing ? INT64_MIN : sm_wheel_next_ns(&s->wheel);
 }
 
-/* Walks the chunk chains of several traces in step, so that their cache misses overlap: closing a window reads every head and
- * the header of every data chunk, which have not been touched for seconds. */
+/* What closing these windows will write outside of the traces. */
+static void prefetch_tables(const struct sm_shard *s, struct sm_trace *const *traces, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        sm_trace_map_prefetch(&s->map, sm_trace_map_hash(traces[i]->id.lo));
+        sm_decided_prefetch(s->decided, traces[i]->id);
+    }
+}
+
+/* Walks the chunk chains of several traces in step, so that their cache misses overlap: closing a window reads every head,
+ * and none has been touched for seconds. */
 static void prefetch_chains(struct sm_trace *const *traces, unsigned n)
 {
-    const struct sm_chunk *at[FIRE_GROUP * 2];
+    const struct sm_chunk *at[FIRE_GROUP];
     for (unsigned i = 0; i < n; i++) {
-        at[2 * i] = traces[i]->heads;
-        at[2 * i + 1] = traces[i]->data;
-        __builtin_prefetch(at[2 * i]);
-        __builtin_prefetch(at[2 * i + 1]);
+        at[i] = traces[i]->chunks;
+        __builtin_prefetch(at[i]);
     }
     bool more = true;
     for (unsigned step = 0; more && step < PREFETCH_STEPS; step++) {
         more = false;
-        for (unsigned i = 0; i < 2 * n; i++) {
+        for (unsigned i = 0; i < n; i++) {
             if (!at[i])
                 continue;
-            const char *chunk = (const char *)at[i];
-            if ((i & 1) == 0) {
-                __builtin_prefetch(chunk + SM_CACHE_LINE);
-                __builtin_prefetch(chunk + 2 * SM_CACHE_LINE);
-            }
+            __builtin_prefetch((const char *)at[i] + SM_CACHE_LINE);
+            __builtin_prefetch((const char *)at[i] + 2 * SM_CACHE_LINE);
             at[i] = at[i]->next;
             __builtin_prefetch(at[i]);
             more |= at[i] != NULL;
@@ -713,6 +747,7 @@ static bool fire_slice(struct sm_shard *s, int64_t tick_ns)
         unsigned n = 0;
         while (n < FIRE_GROUP && (group[n] = sm_wheel_pop(&s->wheel)))
             n++;
+        prefetch_tables(s, group, n);
         prefetch_chains(group, n);
         for (unsigned i = 0; i < n; i++)
             spans += look_at(s, group[i], tick_ns);
@@ -745,6 +780,7 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
     struct sm_limiter_candidate c = {p->proposal.randomness, p->trace->id, p->proposal.cost, 0};
     uint64_t threshold;
     bool granted = sm_coordinator_granted(s->config.coordinator, p->proposal.limiter, &c, &threshold);
+    sm_trace_settle(p->trace);
     const struct sm_view *v = lay_out(s, p->trace);
     if (!granted && p->proposal.or_next) {
         propose(s, p->trace, v, (uint16_t)(p->proposal.rule + 1));
@@ -789,6 +825,7 @@ void sm_shard_skip(struct sm_shard *s, int64_t now_ns)
 
 static void drop_for_shutdown(struct sm_shard *s, struct sm_trace *t)
 {
+    sm_trace_map_remove(&s->map, t);
     sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_SHUTDOWN, t->span_count);
     s->spans_open -= t->span_count;
     s->bytes_open -= t->bytes;
@@ -807,7 +844,6 @@ void sm_shard_abandon(struct sm_shard *s)
     uint32_t from = 0;
     for (struct sm_trace *t; (t = sm_wheel_oldest(&s->wheel, &from));) {
         sm_wheel_remove(&s->wheel, t);
-        sm_trace_map_remove(&s->map, t);
         sm_trace_settle(t);
         drop_for_shutdown(s, t);
     }
@@ -841,18 +877,20 @@ static struct sm_trace *heaviest(const struct sm_shard *s)
 }
 
 /* Above the hard mark: the heaviest traces first, then those whose window would close next, until this shard is back at its
- * part of the soft mark. Each gets a real decision. */
+ * part of the soft mark. Each gets a real decision. Memory of kept traces counts as gone here, though it comes home only when
+ * the sinks are through: otherwise every window would close for one that is too large. */
 static void decide_early(struct sm_shard *s, int64_t now_ns)
 {
     const struct sm_budget *budget = s->config.budget;
-    uint64_t goal = budget->soft_bytes / budget->shards;
+    uint64_t goal = budget->soft_bytes / budget->shards, used = sm_slab_bytes_used(s->slab);
     uint32_t from = 0;
-    for (unsigned n = 0; n < EARLY_PER_TEND && sm_slab_bytes_used(s->slab) > goal; n++) {
+    for (unsigned n = 0; n < EARLY_PER_TEND && used > goal; n++) {
         struct sm_trace *t = heaviest(s);
         if (!t)
             t = sm_wheel_oldest(&s->wheel, &from);
         if (!t)
             return;
+        used -= SM_MIN(used, (uint64_t)t->memory);
         sm_wheel_remove(&s->wheel, t);
         seal(s, t, SM_TRIGGER_MEMORY, now_ns);
     }

@@ -19,7 +19,7 @@
 
 struct sm_windows {
     int64_t after_root_ns; /* root there and no new span for so long */
-    int64_t idle_ns;       /* no new span for so long */
+    int64_t idle_ns;       /* no root and no new span for so long */
     int64_t max_age_ns;    /* open for so long */
     uint32_t max_spans;
     uint64_t max_bytes;    /* canonical bytes */

@@ -10,6 +10,7 @@ struct skeleton {
     uint64_t lo;
     int64_t sealed_ns;
     uint64_t position; /* of itself, in bytes ever written: tells whether an index entry still means it */
+    uint64_t older;    /* index entry of the skeleton before it with this slot; 0: none */
     uint32_t count;
     uint32_t size; /* with this header */
 };
@@ -19,11 +20,11 @@ struct sm_skeletons {
     size_t size;
     uint64_t written; /* bytes ever written, gaps at the ring's end included */
     int64_t grace_ns;
-    uint64_t *index; /* position + 1 by hash of the id; a newer skeleton takes the slot of an older one */
+    uint64_t *index; /* by hash of the id: position + 1 of the newest skeleton with this slot, which leads to older ones */
     uint32_t index_mask;
 };
 
-enum { SPANS_PER_INDEX_SLOT = 8 };
+enum { SPANS_PER_INDEX_SLOT = 8, CHAIN_MAX = 64 };
 
 struct sm_skeletons *sm_skeletons_new(size_t bytes_max, int64_t grace_ns)
 {
@@ -66,32 +67,65 @@ static uint64_t reserve(struct sm_skeletons *s, size_t size)
     return position;
 }
 
+/* What an index entry means; NULL when the ring has moved over it. */
+static struct skeleton *skeleton_at(const struct sm_skeletons *s, uint64_t entry)
+{
+    if (entry == 0 || s->written - (entry - 1) > s->size)
+        return NULL;
+    struct skeleton *k = (struct skeleton *)(s->ring + (entry - 1) % s->size);
+    return k->position == entry - 1 ? k : NULL;
+}
+
+/* The skeleton of an id and the entry that leads to it; NULL when there is none. */
+static struct skeleton *find(const struct sm_skeletons *s, uint64_t lo, uint64_t **entry)
+{
+    *entry = slot_of(s, lo);
+    struct skeleton *k = skeleton_at(s, **entry);
+    for (unsigned walked = 0; k && k->lo != lo; walked++) {
+        *entry = &k->older;
+        k = walked < CHAIN_MAX ? skeleton_at(s, k->older) : NULL;
+    }
+    return k;
+}
+
+/* Takes out what an id had; returns when that was sealed, or now_ns. */
+static int64_t replace(struct sm_skeletons *s, uint64_t lo, int64_t now_ns)
+{
+    uint64_t *entry;
+    const struct skeleton *k = find(s, lo, &entry);
+    if (!k)
+        return now_ns;
+    *entry = k->older;
+    return k->sealed_ns;
+}
+
 void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_t now_ns)
 {
     size_t size = sizeof(struct skeleton) + view->count * sizeof(struct sm_span);
     if (!s->ring || size > s->size / 4)
         return;
+    int64_t before_ns = replace(s, view->trace->id.lo, now_ns);
+    int64_t sealed_ns = view->context ? before_ns : now_ns;
     uint64_t position = reserve(s, size);
     struct skeleton *k = (struct skeleton *)(s->ring + position % s->size);
-    *k = (struct skeleton){view->trace->id.lo, now_ns, position, view->count, (uint32_t)size};
+    uint64_t *slot = slot_of(s, view->trace->id.lo);
+    *k = (struct skeleton){view->trace->id.lo, sealed_ns, position, *slot, view->count, (uint32_t)size};
     struct sm_span *heads = (struct sm_span *)(k + 1);
     for (uint32_t i = 0; i < view->count; i++) {
         heads[i] = *view->spans[i].span;
         heads[i].n_wanted = 0;
         heads[i].flags &= (uint16_t)~SM_SPAN_PRIVATE; /* it is in the bytes, which are gone */
     }
-    *slot_of(s, view->trace->id.lo) = position + 1;
+    *slot = position + 1;
 }
 
 const struct sm_span *sm_skeletons_find(const struct sm_skeletons *s, struct sm_trace_id id, int64_t now_ns, uint32_t *count)
 {
     if (!s->ring)
         return NULL;
-    uint64_t entry = *slot_of(s, id.lo);
-    if (entry == 0 || s->written - (entry - 1) > s->size)
-        return NULL;
-    const struct skeleton *k = (const struct skeleton *)(s->ring + (entry - 1) % s->size);
-    if (k->position != entry - 1 || k->lo != id.lo || now_ns - k->sealed_ns > s->grace_ns)
+    uint64_t *at;
+    const struct skeleton *k = find(s, id.lo, &at);
+    if (!k || now_ns - k->sealed_ns > s->grace_ns)
         return NULL;
     *count = k->count;
     return (const struct sm_span *)(k + 1);

@@ -15,8 +15,9 @@ struct sm_skeletons;
 struct sm_skeletons *sm_skeletons_new(size_t bytes_max, int64_t grace_ns);
 void sm_skeletons_free(struct sm_skeletons *s);
 
-/* Remembers the spans of a view (its context included, so that a skeleton grows with each late part). Traces that would take
- * more than a quarter of the ring leave none. */
+/* Remembers the spans of a view. Its context is included, so that a skeleton grows with each late part, but the grace counts
+ * from when the trace was first sealed: the heads name scopes, which are kept alive only so long. Traces that would take more
+ * than a quarter of the ring leave none. */
 void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_t now_ns);
 
 /* The heads of a trace that was sealed less than grace_ns ago, without side records; NULL when there are none. Valid until the

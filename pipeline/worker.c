@@ -41,6 +41,11 @@ void sm_worker_count_overload(struct sm_worker *w)
     sm_stats_add(&w->stats, SM_STAT_PAYLOADS_OVERLOAD, 1);
 }
 
+void sm_worker_count_not_traces(struct sm_worker *w)
+{
+    sm_stats_add(&w->stats, SM_STAT_PAYLOADS_NOT_TRACES, 1);
+}
+
 /* --- flights --- */
 
 static void flight_idle(struct sm_worker *w, struct sm_flight *f)

@@ -49,5 +49,7 @@ struct sm_stats *sm_worker_stats(struct sm_worker *w);
 void sm_worker_count_undecodable(struct sm_worker *w);
 /* The same for one that was refused because of sm_worker_overloaded. */
 void sm_worker_count_overload(struct sm_worker *w);
+/* The same for one with metrics or logs, which are not taken here. */
+void sm_worker_count_not_traces(struct sm_worker *w);
 
 #endif

@@ -1,4 +1,4 @@
-/* The worker's inside, shared by worker.c (the data path) and pipeline.c (the topology). Nobody else includes it. */
+/* The worker's inside, shared by worker.c (the data path) and pipeline.c (the topology). Only tests include it beside them. */
 #ifndef SM_WORKER_INTERNAL_H
 #define SM_WORKER_INTERNAL_H
 

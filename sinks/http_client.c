@@ -217,8 +217,7 @@ static char *copied(const char *s)
     return s ? sm_xstrndup(s, strlen(s)) : NULL;
 }
 
-/* Proxies come from the environment, as usual; this machine itself is never reached through one. */
-static char *no_proxy_list(void)
+char *sm_http_client_no_proxy(void)
 {
     const char *set = getenv("no_proxy");
     if (!set)
@@ -265,7 +264,7 @@ enum sm_rc sm_http_client_new(struct sm_loop *loop, const struct sm_http_client_
     c->ca_file = copied(config->ca_file);
     c->cert_file = copied(config->cert_file);
     c->key_file = copied(config->key_file);
-    c->no_proxy = no_proxy_list();
+    c->no_proxy = sm_http_client_no_proxy();
     c->version = config->version;
     c->timeout_ns = config->timeout_ns;
     c->insecure = config->insecure;

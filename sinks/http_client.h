@@ -71,6 +71,10 @@ void sm_http_client_call_free(struct sm_http_client_call *call);
 /* POSTs the body, which must stay until `done`, which is never called from within. */
 void sm_http_client_post(struct sm_http_client_call *call, struct sm_str body);
 
+/* Proxies come from the environment, as usual; this machine itself is never reached through one: a value for CURLOPT_NOPROXY,
+ * to be freed. */
+char *sm_http_client_no_proxy(void);
+
 /* Ends the call without `done`. */
 void sm_http_client_call_abort(struct sm_http_client_call *call);
 

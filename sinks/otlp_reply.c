@@ -30,7 +30,7 @@ static bool next_field(struct sm_str *message, uint32_t number, enum sm_pb_wire 
 {
     if (!message->len)
         return false;
-    const uint8_t *p = (const uint8_t *)message->ptr, *end = p + message->len;
+    const uint8_t *p = (const uint8_t *)message->ptr, *end = sm_pb_end(p, message->len);
     while (sm_pb_next(&p, end, f)) {
         if (f->number == number && f->wire == wire) {
             *message = sm_str(p, (size_t)(end - p));

@@ -64,12 +64,6 @@ struct sm_span *sm_batch_begin(struct sm_batch *b)
     return (struct sm_span *)(b->heads + b->heads_size);
 }
 
-void sm_batch_commit(struct sm_batch *b, struct sm_trace_id trace, uint32_t bytes_offset)
-{
-    b->items[b->count++] = (struct sm_batch_item){trace, (uint32_t)b->heads_size, bytes_offset};
-    b->heads_size += sm_span_head_size((struct sm_span *)(b->heads + b->heads_size));
-}
-
 void sm_batch_reject(struct sm_batch *b, enum sm_reject reason, const char *text)
 {
     if (b->rejected_total == 0)

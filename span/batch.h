@@ -61,7 +61,21 @@ SM_INLINE const uint8_t *sm_batch_bytes(const struct sm_batch *b, uint32_t i)
 /* Room for one more item and a header with all side records: returns where to write the header, or NULL when memory is
  * exhausted or offsets would pass 4 GiB. Call sm_batch_commit afterwards. */
 struct sm_span *sm_batch_begin(struct sm_batch *b);
-void sm_batch_commit(struct sm_batch *b, struct sm_trace_id trace, uint32_t bytes_offset);
+
+SM_INLINE void sm_batch_commit(struct sm_batch *b, struct sm_trace_id trace, uint32_t bytes_offset)
+{
+    b->items[b->count++] = (struct sm_batch_item){trace, (uint32_t)b->heads_size, bytes_offset};
+    b->heads_size += sm_span_head_size((struct sm_span *)(b->heads + b->heads_size));
+}
+
+/* Takes the items from `count` on out again. */
+SM_INLINE void sm_batch_truncate(struct sm_batch *b, uint32_t count)
+{
+    if (count == b->count)
+        return;
+    b->heads_size = b->items[count].head;
+    b->count = count;
+}
 
 /* Counts a refused span. `text` is kept if it is the first. */
 void sm_batch_reject(struct sm_batch *b, enum sm_reject reason, const char *text);

@@ -3,8 +3,9 @@
  * While open it belongs to its shard. When it is kept it becomes immutable and is shared by sinks through its reference
  * count; the last sink hands it back to the shard, which alone releases its memory.
  *
- * Spans lie in two chains of chunks: heads (struct sm_span with side records) and data (canonical bytes), in the same
- * order. A header or a span's bytes never straddle chunks. Decisions read heads and leave the cold bytes alone. */
+ * Spans lie in a chain of chunks. In each, heads (struct sm_span with side records) grow from the front and canonical bytes
+ * from the back, so that the free room is one piece and a span costs one place in memory, not two. A span never straddles
+ * chunks. Decisions read heads and leave the cold bytes alone. */
 #ifndef SM_TRACE_H
 #define SM_TRACE_H
 
@@ -16,8 +17,8 @@
 
 struct sm_chunk {
     struct sm_chunk *next;
-    uint32_t used; /* bytes of `data` that hold records */
-    uint32_t size; /* bytes of `data` */
+    uint32_t heads_size; /* bytes at the front of `data` that hold heads */
+    uint32_t size;       /* of `data` */
     uint8_t data[];
 };
 
@@ -25,7 +26,7 @@ struct sm_chunk {
 enum sm_trigger {
     SM_TRIGGER_NONE,
     SM_TRIGGER_ROOT,     /* the root is there and the trace has been quiet */
-    SM_TRIGGER_IDLE,     /* no span for windows.idle */
+    SM_TRIGGER_IDLE,     /* no root, and no span for windows.idle */
     SM_TRIGGER_AGE,      /* open for windows.max_age */
     SM_TRIGGER_SPANS,    /* windows.max_spans */
     SM_TRIGGER_BYTES,    /* windows.max_bytes */
@@ -56,8 +57,8 @@ struct sm_epoch_ref {
 struct sm_trace {
     /* Written for every span: the first two cache lines. */
     struct sm_trace_id id;
-    uint8_t *head_at, *head_end; /* where the next head goes; while open the last chunk's `used` lags behind: sm_trace_settle */
-    uint8_t *data_at, *data_end;
+    uint8_t *head_at; /* where the next head begins; while open the last chunk's heads_size lags behind: sm_trace_settle */
+    uint8_t *data_at; /* where the next span's bytes end */
     uint64_t start_ns; /* smallest span start that is present; UINT64_MAX: none */
     uint64_t end_ns;   /* largest span end */
     int64_t last_ns;   /* arrival of the newest span */
@@ -65,17 +66,17 @@ struct sm_trace {
     uint32_t bytes;      /* of canonical bytes */
     uint32_t heads_size; /* bytes of heads */
     uint32_t memory;     /* bytes of chunks and this struct */
-    uint32_t group_heads, group_bytes; /* what the batch being copied will still add */
-    uint16_t span_flags;               /* OR of the spans' flags */
-    uint16_t source;                   /* of the first span; its clock drives the window */
-    uint32_t epoch;                    /* oldest epoch of its source */
-    bool has_root;                     /* a span without parent is there */
-    bool closing;                      /* over a limit: closes when the batch being copied is through */
-    bool late;                         /* spans that follow a decision already made */
-    uint8_t trigger;                   /* enum sm_trigger */
+    uint32_t group_size; /* heads and bytes that the batch being copied will still add */
+    uint16_t span_flags; /* OR of the spans' flags */
+    uint16_t source;     /* of the first span; its clock drives the window */
+    uint32_t epoch;      /* oldest epoch of its source */
+    bool has_root;       /* a span without parent is there */
+    bool closing;        /* over a limit: takes no more spans */
+    bool parked;         /* the window closed, the decision waits for a limiter */
+    bool late;           /* spans that follow a decision already made */
+    uint8_t trigger;     /* enum sm_trigger */
 
-    struct sm_chunk *heads, *heads_last;
-    struct sm_chunk *data, *data_last;
+    struct sm_chunk *chunks, *chunks_last;
     int64_t opened_ns;   /* arrival of the first span, in the source's time */
     int64_t deadline_ns; /* when the window closed or will be looked at again */
     struct sm_epoch_ref *more_epochs;
@@ -95,48 +96,86 @@ struct sm_trace {
     _Atomic uint32_t refs;
 };
 
-/* Makes the chunks' `used` true, so that the spans of an open trace can be walked. */
+/* Makes the last chunk's heads_size true, so that the spans of an open trace can be walked. */
 SM_INLINE void sm_trace_settle(struct sm_trace *t)
 {
-    if (t->heads_last)
-        t->heads_last->used = (uint32_t)(t->head_at - t->heads_last->data);
-    if (t->data_last)
-        t->data_last->used = (uint32_t)(t->data_at - t->data_last->data);
+    if (t->chunks_last)
+        t->chunks_last->heads_size = (uint32_t)(t->head_at - t->chunks_last->data);
 }
 
-/* Walks heads and data in step (of a settled trace). */
+/* Bytes that still fit, heads and bytes of spans together. */
+SM_INLINE size_t sm_trace_room(const struct sm_trace *t)
+{
+    return (size_t)(t->data_at - t->head_at);
+}
+
+/* Further spans go into this chunk, whose `size` is set. */
+SM_INLINE void sm_trace_add_chunk(struct sm_trace *t, struct sm_chunk *chunk)
+{
+    sm_trace_settle(t);
+    chunk->next = NULL;
+    chunk->heads_size = 0;
+    if (t->chunks_last)
+        t->chunks_last->next = chunk;
+    else
+        t->chunks = chunk;
+    t->chunks_last = chunk;
+    t->head_at = chunk->data;
+    t->data_at = chunk->data + chunk->size;
+}
+
+/* Copies a span behind the others; there must be room for head and bytes. Counts nothing. */
+SM_INLINE void sm_trace_put(struct sm_trace *t, const struct sm_span *span, const uint8_t *bytes)
+{
+    uint32_t head_size = sm_span_head_size(span);
+    memcpy(t->head_at, span, head_size);
+    t->head_at += head_size;
+    t->data_at -= span->size;
+    memcpy(t->data_at, bytes, span->size);
+}
+
+/* Walks the spans of a settled trace in order of arrival. */
 struct sm_trace_iter {
-    const struct sm_chunk *head_chunk, *data_chunk;
-    uint32_t head_at, data_at;
+    const struct sm_chunk *chunk;
+    const uint8_t *head, *heads_end;
+    const uint8_t *bytes; /* end of the next span's */
 };
+
+SM_INLINE void sm_trace_iter_enter(struct sm_trace_iter *it, const struct sm_chunk *chunk)
+{
+    it->chunk = chunk;
+    if (!chunk)
+        return;
+    it->head = chunk->data;
+    it->heads_end = chunk->data + chunk->heads_size;
+    it->bytes = chunk->data + chunk->size;
+}
 
 SM_INLINE struct sm_trace_iter sm_trace_iter(const struct sm_trace *t)
 {
-    return (struct sm_trace_iter){t->heads, t->data, 0, 0};
+    struct sm_trace_iter it;
+    sm_trace_iter_enter(&it, t->chunks);
+    return it;
 }
 
 /* The next span and its bytes, duplicates left out; false at the end. */
 SM_INLINE bool sm_trace_next(struct sm_trace_iter *it, const struct sm_span **span, const uint8_t **bytes)
 {
-    for (;;) {
-        while (it->head_chunk && it->head_at == it->head_chunk->used) {
-            it->head_chunk = it->head_chunk->next;
-            it->head_at = 0;
+    while (it->chunk) {
+        if (it->head == it->heads_end) {
+            sm_trace_iter_enter(it, it->chunk->next);
+            continue;
         }
-        if (!it->head_chunk)
-            return false;
-        const struct sm_span *s = (const struct sm_span *)(it->head_chunk->data + it->head_at);
-        while (it->data_at == it->data_chunk->used) {
-            it->data_chunk = it->data_chunk->next;
-            it->data_at = 0;
-        }
-        *span = s;
-        *bytes = it->data_chunk->data + it->data_at;
-        it->head_at += sm_span_head_size(s);
-        it->data_at += s->size;
-        if (SM_LIKELY(!(s->flags & SM_SPAN_DUPLICATE)))
+        const struct sm_span *s = (const struct sm_span *)it->head;
+        it->head += sm_span_head_size(s);
+        it->bytes -= s->size;
+        if (SM_LIKELY(!(s->flags & SM_SPAN_DUPLICATE))) {
+            *span = s;
+            *bytes = it->bytes;
             return true;
+        }
     }
+    return false;
 }
 
 #endif

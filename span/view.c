@@ -259,6 +259,7 @@ const struct sm_view *sm_view_build_late(struct sm_view_scratch *s, struct sm_tr
     for (uint32_t i = 0; i < context_count; i++)
         add_span(s, &context[i], NULL, mask);
     v->context = v->count;
+    v->duplicates = v->duplicate_bytes = 0; /* heads of the context may be alike: those are not the trace's */
     struct sm_trace_iter it = sm_trace_iter(trace);
     const struct sm_span *span;
     const uint8_t *bytes;

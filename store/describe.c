@@ -83,7 +83,7 @@ void sm_store_describe(const struct sm_encode_span *encode, struct sm_store_span
 {
     *span = (struct sm_store_span){.encode = *encode, .service = service_of(encode->resource)};
     struct walk w = {.span = span};
-    const uint8_t *p = (const uint8_t *)encode->bytes.ptr, *end = p + encode->bytes.len;
+    const uint8_t *p = (const uint8_t *)encode->bytes.ptr, *end = sm_pb_end(p, encode->bytes.len);
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f))
         take_field(&w, &f);

@@ -248,10 +248,10 @@ enum { SECTION_UNKNOWN, SECTION_GOOD, SECTION_BAD };
 static const uint8_t *section(struct sm_footer *f, enum sm_format_section type, size_t *size)
 {
     const struct sm_format_range *range = &f->directory.sections[type];
-    const uint8_t *bytes = f->map + (range->offset - f->map_offset);
     *size = (size_t)range->size;
-    if (!range->size)
+    if (!range->size) /* absent: its offset means nothing */
         return f->map;
+    const uint8_t *bytes = f->map + (range->offset - f->map_offset);
     uint8_t state = atomic_load_explicit(&f->state[type], memory_order_acquire);
     if (state == SECTION_UNKNOWN) {
         state = sm_crc32c(0, bytes, *size) == range->crc ? SECTION_GOOD : SECTION_BAD;

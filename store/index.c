@@ -144,7 +144,7 @@ static void table_add(struct table *t, uint64_t hash, uint32_t number)
 
 struct sm_str sm_index_string(const struct sm_index *x, uint32_t i)
 {
-    return sm_str(x->text.data + x->strings[i].offset, x->strings[i].size);
+    return x->strings[i].size ? sm_str(x->text.data + x->strings[i].offset, x->strings[i].size) : SM_STR("");
 }
 
 static uint64_t string_hash(const struct sm_index *x, uint32_t i)

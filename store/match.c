@@ -56,7 +56,7 @@ static bool attributes_have(struct sm_matcher *m, struct sm_str message, uint32_
 /* The last field `number` of a message that is a string. */
 static struct sm_str string_field(struct sm_str message, uint32_t number)
 {
-    const uint8_t *p = (const uint8_t *)message.ptr, *end = p + message.len;
+    const uint8_t *p = (const uint8_t *)message.ptr, *end = sm_pb_end(p, message.len);
     struct sm_pb_field f;
     struct sm_str found = {NULL, 0};
     while (sm_pb_next(&p, end, &f)) {
@@ -79,7 +79,7 @@ static bool event_meets(struct sm_matcher *m, struct sm_str event, const struct 
 /* Attributes of the span, its events and its links. */
 static bool span_meets(struct sm_matcher *m, struct sm_str span, const struct sm_store_term *term)
 {
-    const uint8_t *p = (const uint8_t *)span.ptr, *end = p + span.len;
+    const uint8_t *p = (const uint8_t *)span.ptr, *end = sm_pb_end(p, span.len);
     struct sm_pb_field f;
     if (attributes_have(m, span, SM_OTLP_ATTRIBUTES, term->key, term))
         return true;
@@ -103,7 +103,7 @@ static bool text_meets(const struct sm_store_term *term, struct sm_str text, boo
 static enum sm_status status_of(struct sm_str span, struct sm_str *message)
 {
     struct sm_str status = string_field(span, SM_OTLP_STATUS);
-    const uint8_t *p = (const uint8_t *)status.ptr, *end = p + status.len;
+    const uint8_t *p = (const uint8_t *)status.ptr, *end = sm_pb_end(p, status.len);
     struct sm_pb_field f = {0};
     uint64_t code = 0;
     *message = (struct sm_str){NULL, 0};

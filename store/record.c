@@ -344,7 +344,7 @@ static bool read_shared(const uint8_t *p, const uint8_t *end, uint32_t head_fiel
 
 static bool decode_scope_spans(struct sm_str message, struct sm_encode_span *span, struct sm_record_spans *out)
 {
-    const uint8_t *p = (const uint8_t *)message.ptr, *end = p + message.len;
+    const uint8_t *p = (const uint8_t *)message.ptr, *end = sm_pb_end(p, message.len);
     struct sm_pb_field f;
     if (!read_shared(p, end, SCOPE_SPANS_SCOPE, SCOPE_SPANS_SCHEMA_URL, &span->scope, &span->scope_schema_url))
         return false;
@@ -359,7 +359,7 @@ static bool decode_scope_spans(struct sm_str message, struct sm_encode_span *spa
 
 static bool decode_resource_spans(struct sm_str message, struct sm_record_spans *out)
 {
-    const uint8_t *p = (const uint8_t *)message.ptr, *end = p + message.len;
+    const uint8_t *p = (const uint8_t *)message.ptr, *end = sm_pb_end(p, message.len);
     struct sm_encode_span span = {0};
     struct sm_pb_field f;
     if (!read_shared(p, end, RESOURCE_SPANS_RESOURCE, RESOURCE_SPANS_SCHEMA_URL, &span.resource, &span.resource_schema_url))

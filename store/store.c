@@ -1,4 +1,5 @@
 /* Life of a store: opening with recovery, appending, syncing, sealing, retention. Reading is in read.c and search.c. */
+#include "base/hash.h"
 #include "base/log.h"
 #include "store/internal.h"
 
@@ -384,12 +385,18 @@ static uint64_t random_salt(void)
     return salt;
 }
 
+static uint64_t salt_of(const struct sm_store *store, uint64_t segment_id)
+{
+    return store->options.salt ? sm_hash_fixed64(segment_id, store->options.salt) : random_salt();
+}
+
 static enum sm_rc ensure_active(struct sm_store *store, struct sm_err *err)
 {
     struct sm_segment *segment;
     if (store->active)
         return SM_OK;
-    enum sm_rc rc = sm_segment_create(store->dir_fd, store->next_segment_id, random_salt(), &store->env, &segment, err);
+    enum sm_rc rc = sm_segment_create(store->dir_fd, store->next_segment_id, salt_of(store, store->next_segment_id), &store->env,
+                                      &segment, err);
     if (rc != SM_OK)
         return rc;
     store->next_segment_id++;

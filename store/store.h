@@ -45,6 +45,7 @@ struct sm_store_options {
     int64_t retention_age_ns;     /* segments whose newest trace is older are removed: 7 days; < 0: never */
     uint64_t retention_bytes_max; /* oldest segments are removed beyond this size: 10 % of the file system */
     bool read_only;               /* take no lock, change nothing on disk; appending is refused */
+    uint64_t salt;                /* of new segments, with their number: equal input makes equal files. 0: random */
     struct sm_store_io io;
 };
 

@@ -358,6 +358,8 @@ static void read_list_value(struct reader *r, uint32_t field, uint32_t depth)
         return;
     size_t at = sm_build_open_message(&r->b, field);
     read_object(r, read_list_member, &list);
+    if (sm_build_offset(&r->b) - at > r->b.d->limits.value_bytes_max)
+        sm_build_refuse(&r->b, SM_REJECT_VALUE_SIZE);
     if (!sm_build_close_message(&r->b, at, &moved))
         (void)fail(r, "out of memory");
 }

@@ -21,6 +21,7 @@ struct walk {
     struct sm_trace_id trace;
     uint64_t end_ns;
     uint64_t startless_duration_ns; /* from the private field */
+    uint64_t slots_seen[(SM_WANTED_MAX + 63) / 64];
     uint32_t attributes;
     uint8_t trace_id_size, span_id_size, parent_id_size;
     enum sm_reject reject; /* SM_REJECT_COUNT: none so far */
@@ -40,6 +41,14 @@ SM_INLINE void check_text(struct walk *w, const uint8_t *p, size_t n)
         refuse(w, SM_REJECT_UTF8);
 }
 
+/* The same for a text that may be long: names, keys and messages are under the limit on values too. */
+static void check_long_text(struct walk *w, const uint8_t *p, size_t n)
+{
+    if (SM_UNLIKELY(n > w->d->limits.value_bytes_max))
+        refuse(w, SM_REJECT_VALUE_SIZE);
+    check_text(w, p, n);
+}
+
 static bool walk_any(struct walk *w, const uint8_t *p, const uint8_t *end, uint32_t depth);
 
 /* KeyValue of a kvlist or of an attribute list that nobody wants keys of. */
@@ -48,7 +57,7 @@ static bool walk_key_value(struct walk *w, const uint8_t *p, const uint8_t *end,
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number == 1 && f.wire == SM_PB_BYTES)
-            check_text(w, f.bytes, f.size);
+            check_long_text(w, f.bytes, f.size);
         else if (f.number == 2 && f.wire == SM_PB_BYTES) {
             if (!walk_any(w, f.bytes, f.bytes + f.size, depth))
                 return false;
@@ -120,10 +129,10 @@ _Static_assert(SM_SLOT_ERROR == 0 && SM_SLOT_SAMPLING_PRIORITY == 1, "note_speci
 static void record(struct walk *w, uint32_t slot, const uint8_t *length_at, const uint8_t *any, size_t size)
 {
     struct sm_span *s = w->span;
-    for (unsigned i = 0; i < s->n_wanted; i++) {
-        if (SM_WANTED_SLOT(w->wanted[i]) == slot)
-            return; /* the first occurrence counts */
-    }
+    uint64_t bit = UINT64_C(1) << (slot & 63);
+    if (w->slots_seen[slot / 64] & bit)
+        return; /* the first occurrence counts */
+    w->slots_seen[slot / 64] |= bit;
     w->wanted[s->n_wanted++] = SM_WANTED_RECORD(slot, length_at - w->start);
     note_special(w, slot, any, size);
 }
@@ -136,7 +145,7 @@ static bool walk_attribute_general(struct walk *w, const uint8_t *p, const uint8
     size_t key_size = 0, any_size = 0;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number == 1 && f.wire == SM_PB_BYTES) {
-            check_text(w, f.bytes, f.size);
+            check_long_text(w, f.bytes, f.size);
             key = f.bytes;
             key_size = f.size;
         } else if (f.number == 2 && f.wire == SM_PB_BYTES) {
@@ -158,6 +167,17 @@ static bool walk_attribute_general(struct walk *w, const uint8_t *p, const uint8
     return true;
 }
 
+/* An AnyValue that is one integer or bool, and nothing else. */
+SM_INLINE bool is_plain_number(const uint8_t *any, size_t size)
+{
+    if (any[0] != SM_PB_TAG(3, SM_PB_VARINT) && any[0] != SM_PB_TAG(2, SM_PB_VARINT))
+        return false;
+    size_t i = 1;
+    while (i < size && any[i] >= 0x80)
+        i++;
+    return i + 1 == size && size < 1 + SM_PB_VARINT_SIZE_MAX;
+}
+
 /* The common shape: 0x0a keylen key 0x12 anylen any, where any is one string, integer, bool or double. */
 SM_INLINE bool walk_attribute(struct walk *w, const uint8_t *p, const uint8_t *end)
 {
@@ -173,11 +193,16 @@ SM_INLINE bool walk_attribute(struct walk *w, const uint8_t *p, const uint8_t *e
     const uint8_t *any = at + 2;
     size_t any_size = at[1];
     if (SM_LIKELY(any[0] == SM_PB_TAG(1, SM_PB_BYTES) && any[1] < 0x80 && (size_t)any[1] + 2 == any_size)) {
-        check_text(w, any + 2, any_size - 2);
-    } else if (!walk_any(w, any, end, 1)) {
-        return false;
+        /* Tags and lengths are below 0x80 here: one look at all of it tells whether both texts are ASCII. */
+        if (SM_UNLIKELY(!sm_text_ascii(p, size))) {
+            check_text(w, key, key_size);
+            check_text(w, any + 2, any_size - 2);
+        }
+    } else {
+        check_text(w, key, key_size);
+        if (!is_plain_number(any, any_size) && !walk_any(w, any, end, 1))
+            return false;
     }
-    check_text(w, key, key_size);
     uint32_t slot = sm_wanted_find(w->d->wanted, key, key_size);
     if (SM_UNLIKELY(slot != SM_WANTED_NONE))
         record(w, slot, at + 1, any, any_size);
@@ -198,7 +223,7 @@ static bool walk_event_or_link(struct walk *w, const uint8_t *p, const uint8_t *
         } else if (f.number == text_field) {
             if (f.wire != SM_PB_BYTES)
                 return false;
-            check_text(w, f.bytes, f.size);
+            check_long_text(w, f.bytes, f.size);
         } else if (link ? (f.number <= 2 && f.wire != SM_PB_BYTES) : (f.number == 1 && f.wire != SM_PB_FIXED64)) {
             return false;
         }
@@ -215,7 +240,7 @@ static bool walk_status(struct walk *w, const uint8_t *p, const uint8_t *end)
         if (f.number == 2) {
             if (f.wire != SM_PB_BYTES)
                 return false;
-            check_text(w, f.bytes, f.size);
+            check_long_text(w, f.bytes, f.size);
         } else if (f.number == 3) {
             if (f.wire != SM_PB_VARINT)
                 return false;
@@ -275,12 +300,12 @@ SM_INLINE bool walk_bytes_field(struct walk *w, uint32_t number, const uint8_t *
         w->span->parent_id = take_span_id(p, size, &w->parent_id_size);
         return true;
     case SM_OTLP_TRACE_STATE:
-        check_text(w, p, size);
+        check_long_text(w, p, size);
         if (size)
             w->span->flags |= SM_SPAN_TRACESTATE;
         return true;
     case SM_OTLP_NAME:
-        check_text(w, p, size);
+        check_long_text(w, p, size);
         w->name = p;
         w->name_size = size;
         return true;
@@ -401,7 +426,26 @@ static const char *reject_text(enum sm_reject reason)
     return texts[reason];
 }
 
-static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, size_t size, uint32_t scope_id)
+/* Member by member: of a whole struct the compiler makes a string instruction, which costs more than a short span. */
+SM_INLINE void begin_walk(struct walk *w, struct sm_decoder *d, struct sm_span *span, const uint8_t *start)
+{
+    w->d = d;
+    w->span = span;
+    w->wanted = (uint32_t *)(span + 1);
+    w->start = start;
+    w->trace.hi = w->trace.lo = 0;
+    w->end_ns = w->startless_duration_ns = 0;
+    for (unsigned i = 0; i < SM_ARRAY_LEN(w->slots_seen); i++)
+        w->slots_seen[i] = 0;
+    w->attributes = 0;
+    w->trace_id_size = w->span_id_size = w->parent_id_size = 0;
+    w->reject = SM_REJECT_COUNT;
+    w->name = NULL;
+    w->name_size = 0;
+}
+
+/* All of a span but its scope. */
+static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, size_t size)
 {
     if (size > d->limits.span_bytes_max) {
         sm_batch_reject(b, SM_REJECT_SPAN_SIZE, reject_text(SM_REJECT_SPAN_SIZE));
@@ -411,7 +455,8 @@ static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const ui
     if (!s)
         return SM_E_NOMEM;
     memset(s, 0, sizeof *s);
-    struct walk w = {.d = d, .span = s, .wanted = (uint32_t *)(s + 1), .start = p, .reject = SM_REJECT_COUNT};
+    struct walk w;
+    begin_walk(&w, d, s, p);
     if (!walk_fields(&w, p, p + size))
         return SM_E_INVALID;
     if (w.attributes > d->limits.attributes_max)
@@ -425,7 +470,6 @@ static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const ui
     if (sm_span_status(s) == SM_STATUS_ERROR)
         s->flags |= SM_SPAN_ERROR;
     s->size = (uint32_t)size;
-    s->scope_id = scope_id;
     s->name_id = sm_names_cache_id(d->names_cache, sm_str(w.name, w.name_size));
     sm_batch_commit(b, w.trace, (uint32_t)(p - b->bytes));
     return SM_OK;
@@ -457,9 +501,9 @@ static bool scan_group(const uint8_t *p, const uint8_t *end, struct group *g)
     return p == end;
 }
 
-/* Resource{attributes=1} and InstrumentationScope{name=1, version=2, attributes=3}: framing only, they are checked once per
- * batch and interned by content. */
-static bool head_is_sound(struct sm_decoder *d, struct sm_str head, bool scope)
+/* Resource{attributes=1} and InstrumentationScope{name=1, version=2, attributes=3}, which are interned by content. Why spans of
+ * it must be refused; SM_REJECT_COUNT: it is sound. */
+static enum sm_reject check_head(struct sm_decoder *d, struct sm_str head, bool scope)
 {
     struct walk w = {.d = d, .reject = SM_REJECT_COUNT};
     const uint8_t *p = (const uint8_t *)head.ptr, *end = p + head.len;
@@ -467,14 +511,17 @@ static bool head_is_sound(struct sm_decoder *d, struct sm_str head, bool scope)
     while (sm_pb_next(&p, end, &f)) {
         if (f.number == (scope ? 3u : 1u)) {
             if (f.wire != SM_PB_BYTES || !walk_key_value(&w, f.bytes, f.bytes + f.size, 1))
-                return false;
+                return SM_REJECT_FIELD;
+            w.attributes++;
         } else if (scope && f.number <= 2) {
             if (f.wire != SM_PB_BYTES)
-                return false;
-            check_text(&w, f.bytes, f.size);
+                return SM_REJECT_FIELD;
+            check_long_text(&w, f.bytes, f.size);
         }
     }
-    return p == end && w.reject == SM_REJECT_COUNT;
+    if (w.attributes > d->limits.attributes_max)
+        refuse(&w, SM_REJECT_ATTRIBUTES);
+    return p == end ? w.reject : SM_REJECT_FIELD;
 }
 
 static enum sm_rc refuse_members(struct sm_batch *b, uint32_t n, enum sm_reject reason)
@@ -484,29 +531,62 @@ static enum sm_rc refuse_members(struct sm_batch *b, uint32_t n, enum sm_reject 
     return SM_OK;
 }
 
-static enum sm_rc decode_scope_spans(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, const uint8_t *end,
-                                     const struct sm_resource *resource, bool resource_sound)
+/* The scope of spans is known when all of its message has been seen, since the schema URL stands behind them. */
+static void set_scope(struct sm_batch *b, uint32_t first, uint32_t scope_id)
 {
-    struct group g;
-    if (!scan_group(p, end, &g))
-        return SM_E_INVALID;
-    if (!resource_sound || !head_is_sound(d, g.head, true))
-        return refuse_members(b, g.members, SM_REJECT_FIELD);
-    const struct sm_scope *scope =
-        resource ? sm_scopes_cache_scope(d->scopes, resource, g.head, g.schema_url, b->epoch) : NULL;
-    if (!scope)
-        return refuse_members(b, g.members, SM_REJECT_SCOPES_FULL);
-    if (g.members > d->limits.spans_max - SM_MIN(b->count, d->limits.spans_max))
-        return SM_E_LIMIT;
+    for (uint32_t i = first; i < b->count; i++)
+        sm_batch_span(b, i)->scope_id = scope_id;
+}
+
+/* Takes back the spans from `first` on. */
+static enum sm_rc refuse_from(struct sm_batch *b, uint32_t first, enum sm_reject reason)
+{
+    uint32_t n = b->count - first;
+    sm_batch_truncate(b, first);
+    return refuse_members(b, n, reason);
+}
+
+/* One pass: a second one would wait for memory at each span, one after the other. */
+static enum sm_rc decode_scope_spans(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, const uint8_t *end,
+                                     const struct sm_resource *resource)
+{
+    struct sm_str head = {"", 0}, schema_url = {"", 0};
+    uint32_t first = b->count;
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
-        if (f.number != 2)
+        if (f.number > 3)
             continue;
-        enum sm_rc rc = decode_span(d, b, f.bytes, f.size, scope->id);
-        if (rc != SM_OK)
-            return rc;
+        if (f.wire != SM_PB_BYTES)
+            return SM_E_INVALID;
+        if (f.number == 1) {
+            head = sm_str(f.bytes, f.size);
+        } else if (f.number == 3) {
+            schema_url = sm_str(f.bytes, f.size);
+        } else if (b->count + b->rejected_total >= d->limits.spans_max) {
+            return SM_E_LIMIT;
+        } else {
+            enum sm_rc rc = decode_span(d, b, f.bytes, f.size);
+            if (rc != SM_OK)
+                return rc;
+        }
     }
+    if (p != end)
+        return SM_E_INVALID;
+    enum sm_reject reject = check_head(d, head, true);
+    if (SM_UNLIKELY(reject != SM_REJECT_COUNT))
+        return refuse_from(b, first, reject);
+    const struct sm_scope *scope = sm_scopes_cache_scope(d->scopes, resource, head, schema_url, b->epoch);
+    if (!scope)
+        return refuse_from(b, first, SM_REJECT_SCOPES_FULL);
+    set_scope(b, first, scope->id);
     return SM_OK;
+}
+
+/* Spans of a resource that cannot be taken. */
+static enum sm_rc refuse_scope_spans(struct sm_batch *b, const uint8_t *p, const uint8_t *end, enum sm_reject reason)
+{
+    struct group g;
+    return scan_group(p, end, &g) ? refuse_members(b, g.members, reason) : SM_E_INVALID;
 }
 
 static enum sm_rc decode_resource_spans(struct sm_decoder *d, struct sm_batch *b, const uint8_t *p, const uint8_t *end)
@@ -514,14 +594,16 @@ static enum sm_rc decode_resource_spans(struct sm_decoder *d, struct sm_batch *b
     struct group g;
     if (!scan_group(p, end, &g))
         return SM_E_INVALID;
-    bool sound = head_is_sound(d, g.head, false);
+    enum sm_reject reject = check_head(d, g.head, false);
     const struct sm_resource *resource =
-        sound ? sm_scopes_cache_resource(d->scopes, g.head, g.schema_url, b->epoch) : NULL;
+        reject == SM_REJECT_COUNT ? sm_scopes_cache_resource(d->scopes, g.head, g.schema_url, b->epoch) : NULL;
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number != 2)
             continue;
-        enum sm_rc rc = decode_scope_spans(d, b, f.bytes, f.bytes + f.size, resource, sound);
+        const uint8_t *group_end = f.bytes + f.size;
+        enum sm_rc rc = reject == SM_REJECT_COUNT ? decode_scope_spans(d, b, f.bytes, group_end, resource)
+                                                  : refuse_scope_spans(b, f.bytes, group_end, reject);
         if (rc != SM_OK)
             return rc;
     }

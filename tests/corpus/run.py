@@ -292,7 +292,7 @@ def main():
     if corpus is None:
         print("corpus: skipped, no captured payloads here (set SPANMILL_CORPUS)")
         return SKIPPED
-    failed = 0
+    passed = failed = 0
     for protocol in args.protocols or PROTOCOLS:
         checked = 0
         captures = [(check_capture, p) for p in sorted((corpus / protocol).glob("*/*.bin"))]
@@ -305,9 +305,10 @@ def main():
             checked += 1
             for problem in problems[:5]:
                 print("%s: %s" % (path.relative_to(corpus), problem))
+            passed += not problems
             failed += bool(problems)
         print("corpus: %s: %d payloads checked" % (protocol, checked))
-    print("corpus: %d failed" % failed)
+    print("%d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
 
 

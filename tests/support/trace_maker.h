@@ -59,8 +59,7 @@ static inline void maker_init(struct maker *m, struct sm_wanted *wanted)
 
 static inline void maker_free_trace(struct maker *m)
 {
-    free(m->trace.heads);
-    free(m->trace.data);
+    free(m->trace.chunks);
     memset(&m->trace, 0, sizeof m->trace);
 }
 
@@ -235,10 +234,7 @@ static inline void maker_take_span(struct maker *m, uint32_t i)
 {
     struct sm_trace *t = &m->trace;
     const struct sm_span *s = sm_batch_span(&m->batch, i);
-    memcpy(t->heads->data + t->heads->used, s, sm_span_head_size(s));
-    memcpy(t->data->data + t->data->used, sm_batch_bytes(&m->batch, i), s->size);
-    t->heads->used += sm_span_head_size(s);
-    t->data->used += s->size;
+    sm_trace_put(t, s, sm_batch_bytes(&m->batch, i));
     t->span_count++;
     t->bytes += s->size;
     t->span_flags |= s->flags;
@@ -256,10 +252,10 @@ static inline void maker_trace(struct maker *m)
     maker_free_trace(m);
     m->trace.id = m->trace_id;
     m->trace.start_ns = UINT64_MAX;
-    m->trace.heads = m->trace.heads_last = maker_chunk(m->batch.heads_size + 8);
-    m->trace.data = m->trace.data_last = maker_chunk(m->request.size + 8);
+    sm_trace_add_chunk(&m->trace, maker_chunk(m->batch.heads_size + m->request.size + 8));
     for (uint32_t i = 0; i < m->batch.count; i++)
         maker_take_span(m, i);
+    sm_trace_settle(&m->trace);
     sm_batch_clear(&m->batch);
 }
 

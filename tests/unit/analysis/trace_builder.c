@@ -23,14 +23,14 @@ void tb_init(struct trace_builder *tb)
 
 static void free_chunks(struct sm_trace *t)
 {
-    free(t->heads);
-    free(t->data);
-    t->heads = t->data = NULL;
+    free(t->chunks);
+    t->chunks = t->chunks_last = NULL;
 }
 
 void tb_fini(struct trace_builder *tb)
 {
     free_chunks(&tb->trace);
+    free(tb->bytes);
     sm_view_scratch_free(tb->scratch);
     sm_wanted_free(tb->wanted);
     sm_scopes_cache_free(tb->scopes_cache);
@@ -173,8 +173,12 @@ static uint8_t *put_private(uint8_t *p, const struct tb_span *s, struct sm_span 
 static void put_span(struct trace_builder *tb, const struct tb_span *s)
 {
     struct sm_trace *t = &tb->trace;
-    struct sm_span *head = (struct sm_span *)(t->heads->data + t->heads->used);
-    uint8_t *start = t->data->data + t->data->used, *p = start;
+    struct {
+        struct sm_span head;
+        uint32_t wanted[UINT8_MAX];
+    } room;
+    struct sm_span *head = &room.head;
+    uint8_t *start = tb->bytes, *p = start;
     const char *name = *s->name ? s->name : "op";
     *head = (struct sm_span){.span_id = s->id,
                              .parent_id = s->parent,
@@ -204,8 +208,8 @@ static void put_span(struct trace_builder *tb, const struct tb_span *s)
     while ((uint32_t)(p - start) + 2 <= s->size)
         p = sm_pb_put_uint(p, 15, 0);
     head->size = (uint32_t)(p - start);
-    t->heads->used += sm_span_head_size(head);
-    t->data->used += head->size;
+    sm_trace_put(t, head, start);
+    sm_trace_settle(t);
     t->span_flags |= head->flags;
     t->span_count++;
     if (head->start_ns && head->start_ns < t->start_ns)
@@ -228,8 +232,9 @@ const struct sm_view *tb_build(struct trace_builder *tb, const struct tb_span *s
     for (unsigned i = 0; i < count; i++)
         padding += spans[i].size;
     free_chunks(t);
-    t->heads = t->heads_last = new_chunk(count * (sizeof(struct sm_span) + 64) + 64);
-    t->data = t->data_last = new_chunk(count * 1800 + padding + 64);
+    free(tb->bytes);
+    tb->bytes = sm_xmalloc(1800 + padding);
+    sm_trace_add_chunk(t, new_chunk(count * (sizeof(struct sm_span) + 64 + 1800) + padding + 64));
     t->start_ns = UINT64_MAX;
     t->end_ns = 0;
     t->span_count = 0;

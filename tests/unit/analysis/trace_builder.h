@@ -44,6 +44,7 @@ struct trace_builder {
     struct sm_view_scratch *scratch;
     struct sm_trace trace; /* of the last build; callers may set id, source, verdict, late, opened_ns, last_ns before */
     uint64_t base_ns;      /* default start of spans */
+    uint8_t *bytes;        /* of the span at hand */
 };
 
 void tb_init(struct trace_builder *tb);

@@ -469,6 +469,20 @@ Test(http2, drain_finishes_streams)
     close_all();
 }
 
+/* grpc-go says goodbye with the number of its own last stream, which is not what that field means. */
+Test(http2, a_farewell_that_names_the_clients_own_stream)
+{
+    open_with(NULL);
+    struct h2_stream *st = h2_request(p, "GET", "/x", NULL, NULL, 0, NULL, 0);
+    cr_assert(h2_wait_closed(p, st));
+    static const uint8_t farewell[] = {0, 0, 8, NGHTTP2_GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0};
+    cr_assert(peer_send(p->raw, farewell, sizeof farewell));
+    cr_assert(peer_wait_eof(p->raw));
+    cr_expect_eq(PEER_COUNTER(&s, requests_malformed), 0);
+    cr_expect_eq(PEER_COUNTER(&s, connections_broken), 0);
+    close_all();
+}
+
 Test(http2, too_many_streams_are_refused)
 {
     struct sm_http_limits limits = sm_http_limits_default;

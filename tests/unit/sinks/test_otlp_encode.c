@@ -254,10 +254,10 @@ Test(otlp_encode, an_unchanged_span_is_copied_byte_by_byte)
     const struct sm_trace *traces[] = {t};
     struct sm_sink_batch batch = batch_of(traces, 1);
     struct sm_buf out = {0};
-    ((struct sm_span *)t->heads->data)->flags &= (uint16_t)~SM_SPAN_PRIVATE;
+    ((struct sm_span *)t->chunks->data)->flags &= (uint16_t)~SM_SPAN_PRIVATE;
     t->threshold = T(0xc);
     cr_assert_eq(sm_otlp_encode(encoder, &batch, 0, SIZE_MAX, &out), 1);
-    cr_assert_not_null(memmem(out.data, out.size, t->data->data, t->data->used));
+    cr_assert_not_null(memmem(out.data, out.size, t->data_at, t->bytes));
     sm_buf_fini(&out);
     trace_free(t);
 }

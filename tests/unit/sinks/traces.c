@@ -7,7 +7,7 @@
 void traces_init(struct traces *t)
 {
     t->names = sm_names_new(1000, 1 << 20);
-    t->scopes = sm_scopes_new(t->names, 1000, 1 << 20);
+    t->scopes = sm_scopes_new(t->names, 1000, 64 << 20);
     t->names_cache = sm_names_cache_new(t->names);
     t->cache = sm_scopes_cache_new(t->scopes, t->names_cache);
 }
@@ -50,21 +50,9 @@ struct sm_trace *trace_new(uint64_t id)
 {
     struct sm_trace *t = calloc(1, sizeof *t);
     t->id = (struct sm_trace_id){UINT64_C(0x0102030405060708), id};
-    t->heads = t->heads_last = chunk_new(256);
-    t->data = t->data_last = chunk_new(4096);
+    sm_trace_add_chunk(t, chunk_new(1024));
     t->memory = sizeof *t;
     return t;
-}
-
-static uint8_t *chunk_room(struct sm_chunk **last, uint32_t size)
-{
-    if ((*last)->size - (*last)->used < size) {
-        (*last)->next = chunk_new(SM_MAX(size, (*last)->size));
-        *last = (*last)->next;
-    }
-    uint8_t *p = (*last)->data + (*last)->used;
-    (*last)->used += size;
-    return p;
 }
 
 void trace_add(struct sm_trace *trace, uint32_t scope_id, uint64_t span_id, const char *name, const char *tracestate,
@@ -85,10 +73,17 @@ void trace_add(struct sm_trace *trace, uint32_t scope_id, uint64_t span_id, cons
     if (private.len)
         memcpy(p, private.ptr, private.len);
     uint32_t size = (uint32_t)(p - bytes + (ptrdiff_t)private.len);
-    memcpy(chunk_room(&trace->data_last, size), bytes, size);
-    struct sm_span span = {.span_id = span_id, .scope_id = scope_id, .size = size};
+    struct sm_span span = {.span_id = span_id,
+                           .start_ns = 1000,
+                           .duration_ns = 1000,
+                           .scope_id = scope_id,
+                           .size = size,
+                           .kind_status = SM_KIND_SERVER};
     span.flags = (uint16_t)((tracestate ? SM_SPAN_TRACESTATE : 0) | (private.len ? SM_SPAN_PRIVATE : 0));
-    memcpy(chunk_room(&trace->heads_last, sizeof span), &span, sizeof span);
+    if (sm_trace_room(trace) < sizeof span + size)
+        sm_trace_add_chunk(trace, chunk_new(sizeof span + size));
+    sm_trace_put(trace, &span, bytes);
+    sm_trace_settle(trace);
     trace->span_count++;
     trace->bytes += size;
     trace->memory += size + (uint32_t)sizeof span;
@@ -105,8 +100,7 @@ static void chunks_free(struct sm_chunk *c)
 
 void trace_free(struct sm_trace *trace)
 {
-    chunks_free(trace->heads);
-    chunks_free(trace->data);
+    chunks_free(trace->chunks);
     free(trace);
 }
 

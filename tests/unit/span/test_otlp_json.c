@@ -320,10 +320,10 @@ Test(otlp_json, limits_refuse_the_span_alone)
         {"\"attributes\":[{\"value\":{\"bytesValue\":\"AAAAAAAAAAAAAAA=\"}}]", SM_REJECT_VALUE_SIZE},
         {"\"attributes\":[{},{},{}]", SM_REJECT_ATTRIBUTES},
         {"\"events\":[{\"attributes\":[{},{},{}]}]", SM_REJECT_ATTRIBUTES},
-        {"\"attributes\":[{\"value\":{\"arrayValue\":{\"values\":[{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"},"
-         "{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"},"
-         "{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"},"
-         "{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"},{\"stringValue\":\"0123456789\"}]}}}]",
+        {"\"attributes\":[{\"value\":{\"arrayValue\":{\"values\":[{\"stringValue\":\"01234567\"}]}}}]", SM_REJECT_VALUE_SIZE},
+        {"\"events\":[{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},"
+         "{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},"
+         "{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},{\"name\":\"0123456789\"},{\"name\":\"0123456789\"}]",
          SM_REJECT_SPAN_SIZE},
     };
     for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
