@@ -30,6 +30,8 @@ struct view {
     struct sm_str name, trace_state, status_message;
     uint32_t process;
     uint32_t flags; /* Jaeger's */
+    bool cut;      /* its parent is left out, for it was its own ancestor */
+    uint32_t walk; /* the one of cut_rings that came by; 0: none */
     bool has_error_text; /* an attribute "error" that says what went wrong */
     struct sm_str error_text;
 };
@@ -220,6 +222,70 @@ static int by_start(const void *x, const void *y)
     return a->encode < b->encode ? -1 : a->encode > b->encode;
 }
 
+/* Where the first span with an id is. */
+struct place {
+    uint64_t id;
+    uint32_t at;
+};
+
+static int by_place(const void *x, const void *y)
+{
+    const struct place *a = x, *b = y;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return a->at < b->at ? -1 : a->at > b->at;
+}
+
+static struct place *places_of(const struct sm_jaeger_json *w, uint32_t *count)
+{
+    struct place *places = sm_xmalloc(w->count * sizeof *places);
+    for (uint32_t i = 0; i < w->count; i++)
+        places[i] = (struct place){w->spans[i].id, i};
+    qsort(places, w->count, sizeof *places, by_place);
+    *count = 0;
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (*count == 0 || places[*count - 1].id != places[i].id)
+            places[(*count)++] = places[i];
+    }
+    return places;
+}
+
+static int by_place_id(const void *x, const void *y)
+{
+    const struct place *a = x, *b = y;
+    return a->id != b->id ? (a->id < b->id ? -1 : 1) : 0;
+}
+
+/* The span's parent, NULL when it is not there. */
+static struct view *parent_of(const struct sm_jaeger_json *w, const struct place *places, uint32_t count,
+                              const struct view *v)
+{
+    struct place key = {.id = v->parent_id};
+    const struct place *found = v->parent_id ? bsearch(&key, places, count, sizeof *places, by_place_id) : NULL;
+    return found ? &w->spans[found->at] : NULL;
+}
+
+/* Spans whose ancestors lead back to themselves hang below no root, and the UI would not show them: the earliest of such a ring
+ * becomes a root. Each span is walked by once. */
+static void cut_rings(struct sm_jaeger_json *w)
+{
+    uint32_t count;
+    struct place *places = places_of(w, &count);
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct view *v = &w->spans[i];
+        for (; v && !v->walk; v = parent_of(w, places, count, v))
+            v->walk = i + 1;
+        if (!v || v->walk != i + 1)
+            continue;
+        struct view *earliest = v;
+        for (struct view *u = parent_of(w, places, count, v); u != v; u = parent_of(w, places, count, u))
+            earliest = SM_MIN(earliest, u);
+        earliest->parent_id = 0;
+        earliest->cut = true;
+    }
+    free(places);
+}
+
 /* ---- writing ---- */
 
 static void put_key(struct sm_buf *out, bool *first, struct sm_str key, const char *type)
@@ -299,9 +365,19 @@ static bool address_number(const struct sm_value *value, uint32_t *address)
     return true;
 }
 
+/* The UI takes any text for an error. */
+static bool is_false_error(struct sm_str key, const struct sm_value *value)
+{
+    return sm_str_eq(key, SM_STR("error")) && value->type == SM_VALUE_STRING && sm_str_eq(value->bytes, SM_STR("false"));
+}
+
 static void put_adjusted_tag(struct sm_buf *out, bool *first, struct sm_str key, const struct sm_value *value, bool raw)
 {
     uint32_t a;
+    if (!raw && is_false_error(key, value)) {
+        put_tag(out, first, key, &(struct sm_value){.type = SM_VALUE_BOOL});
+        return;
+    }
     if (raw || !is_address_key(key) || !address_number(value, &a)) {
         put_tag(out, first, key, value);
         return;
@@ -448,7 +524,23 @@ static void put_references(struct sm_buf *out, struct sm_trace_id trace, const s
     sm_buf_putc(out, ']');
 }
 
-static void put_span(struct sm_buf *out, struct sm_trace_id trace, const struct view *v, bool raw)
+/* About the trace, which may be NULL, and about a span whose parent was cut. */
+static void put_warnings(struct sm_buf *out, const struct sm_source_trace *trace, bool cut)
+{
+    const char *texts[] = {trace && trace->open ? SM_JAEGER_OPEN_WARNING : NULL,
+                           trace && trace->partial ? SM_JAEGER_PARTIAL_WARNING : NULL, cut ? SM_JAEGER_RING_WARNING : NULL};
+    bool first = true;
+    for (size_t i = 0; i < SM_ARRAY_LEN(texts); i++) {
+        if (texts[i])
+            sm_buf_printf(out, "%s\"%s\"", first ? "[" : ",", texts[i]);
+        first = first && !texts[i];
+    }
+    sm_buf_puts(out, first ? "null" : "]");
+}
+
+/* `about`: the trace for its first span, else NULL. */
+static void put_span(struct sm_buf *out, struct sm_trace_id trace, const struct view *v, bool raw,
+                     const struct sm_source_trace *about)
 {
     char trace_hex[SM_TRACE_ID_HEX_SIZE], span_hex[SM_SPAN_ID_HEX_SIZE];
     uint64_t start_us = v->start_ns / 1000, duration_ns = v->end_ns > v->start_ns ? v->end_ns - v->start_ns : 0;
@@ -466,7 +558,9 @@ static void put_span(struct sm_buf *out, struct sm_trace_id trace, const struct 
     put_tags(out, v, raw);
     sm_buf_putc(out, ',');
     put_logs(out, v);
-    sm_buf_printf(out, ",\"processID\":\"p%u\",\"warnings\":null}", v->process + 1);
+    sm_buf_printf(out, ",\"processID\":\"p%u\",\"warnings\":", v->process + 1);
+    put_warnings(out, about, v->cut);
+    sm_buf_putc(out, '}');
 }
 
 static void put_process(struct sm_buf *out, struct sm_str resource, bool raw)
@@ -487,30 +581,20 @@ static void put_process(struct sm_buf *out, struct sm_str resource, bool raw)
     sm_buf_puts(out, "]}");
 }
 
-static void put_warnings(struct sm_buf *out, const struct sm_source_trace *trace)
-{
-    if (!trace->open && !trace->partial) {
-        sm_buf_puts(out, "null");
-        return;
-    }
-    sm_buf_printf(out, "[%s%s%s]", trace->open ? "\"" SM_JAEGER_OPEN_WARNING "\"" : "",
-                  trace->open && trace->partial ? "," : "", trace->partial ? "\"" SM_JAEGER_PARTIAL_WARNING "\"" : "");
-}
-
 void sm_jaeger_json_put(struct sm_jaeger_json *w, const struct sm_source_trace *trace, bool raw, struct sm_buf *out)
 {
     char hex[SM_TRACE_ID_HEX_SIZE];
     read_trace(w, trace);
-    if (!raw) {
+    if (!raw && w->count) {
         split_shared_ids(w);
-        if (w->count)
-            qsort(w->spans, w->count, sizeof *w->spans, by_start);
+        qsort(w->spans, w->count, sizeof *w->spans, by_start);
+        cut_rings(w);
     }
     sm_jaeger_trace_id(trace->id, hex);
     sm_buf_printf(out, "{\"traceID\":\"%s\",\"spans\":[", hex);
     for (uint32_t i = 0; i < w->count; i++) {
         sm_buf_puts(out, i ? "," : "");
-        put_span(out, trace->id, &w->spans[i], raw);
+        put_span(out, trace->id, &w->spans[i], raw, i ? NULL : trace);
     }
     sm_buf_puts(out, "],\"processes\":{");
     for (uint32_t i = 0; i < w->process_count; i++) {
@@ -518,6 +602,6 @@ void sm_jaeger_json_put(struct sm_jaeger_json *w, const struct sm_source_trace *
         put_process(out, w->processes[i], raw);
     }
     sm_buf_puts(out, "},\"warnings\":");
-    put_warnings(out, trace);
+    put_warnings(out, trace, false);
     sm_buf_putc(out, '}');
 }

@@ -5,7 +5,10 @@
  *
  * Unless `raw`, traces are adjusted as Jaeger does when reading: the server half of a span that shares its id with its client
  * (B3) gets an id of its own and becomes the client's child, and so do the children of the two; spans are sorted by start; links
- * without ids are left out; addresses that are numbers get their dotted form. Clocks are not corrected.
+ * without ids are left out; addresses that are numbers get their dotted form; of spans that are their own ancestors the earliest
+ * becomes a root, with a warning; an error tag "false" becomes a bool. Clocks are not corrected.
+ *
+ * Warnings about the trace are given with the trace and, as the UI shows only those of spans, with its first span.
  *
  * A writer keeps its scratch memory from trace to trace; one thread at a time. */
 #ifndef SM_QUERY_JAEGER_JSON_H
@@ -19,6 +22,7 @@
 #define SM_JAEGER_OPEN_WARNING                                                                                         \
     "this trace is still open: more spans may come, and sampling rules have not decided whether it is kept"
 #define SM_JAEGER_PARTIAL_WARNING "this trace is incomplete: limits or memory pressure cut it short"
+#define SM_JAEGER_RING_WARNING    "this span was its own ancestor: the reference to its parent is left out"
 
 struct sm_jaeger_json;
 

@@ -173,7 +173,8 @@ Test(jaeger, open_windows_are_read_and_marked)
     qx_submit(q, fx_id(1), qx_shop, qx_shop_count);
     qx_expect_json(q, "/api/traces/" QX_SHOP_HEX, 200);
     cr_assert_eq(qx_times(q, "\"spanID\":\"00000000000000a3\",\"operationName\""), 1);
-    cr_assert(qx_has(q, "\"warnings\":[\"" SM_JAEGER_OPEN_WARNING "\"]"));
+    cr_assert_eq(qx_times(q, "\"warnings\":[\"" SM_JAEGER_OPEN_WARNING "\"]"), 2); /* the trace's and its first span's */
+    cr_assert_lt(strstr(qx_body(q), SM_JAEGER_OPEN_WARNING), strstr(qx_body(q), "00000000000000a2"));
     qx_expect_json(q, "/api/services", 200);
     cr_assert(qx_has(q, "[\"cart\",\"gateway\"]"));
     qx_expect_json(q, "/api/services/gateway/operations", 200);
@@ -274,6 +275,56 @@ Test(jaeger, halves_that_share_an_id_are_told_apart)
                         "\"traceID\":\"0000000000000007\",\"spanID\":\"0000000000000002\"}]"));
     qx_expect_json(q, "/api/traces/7?raw=true", 200);
     cr_assert(qx_has(q, "\"spanID\":\"0000000000000009\",\"operationName\":\"serve\",\"references\":[]"));
+    qx_close(q);
+}
+
+/* What lacks a root would not be shown. */
+Test(jaeger, spans_that_are_their_own_ancestors_become_roots)
+{
+    static const struct {
+        struct fx_span spans[4];
+        uint32_t count;
+        uint64_t cut; /* 0: none */
+    } cases[] = {
+        {{{.id = 5, .parent = 5, .start_us = 10}, {.id = 6, .parent = 5, .start_us = 20}}, 2, 5},
+        {{{.id = 5, .parent = 7, .start_us = 30}, {.id = 6, .parent = 5, .start_us = 10}, {.id = 7, .parent = 6, .start_us = 20}}, 3, 6},
+        {{{.id = 1, .parent = 5, .start_us = 1}, {.id = 5, .parent = 6, .start_us = 20}, {.id = 6, .parent = 5, .start_us = 30}}, 3, 5},
+        {{{.id = 5, .start_us = 10}, {.id = 5, .parent = 5, .start_us = 20}, {.id = 6, .parent = 9, .start_us = 30}}, 3, 0},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
+        struct qx *q = qx_open();
+        struct fx_span spans[4];
+        char text[100];
+        for (uint32_t k = 0; k < cases[i].count; k++) {
+            spans[k] = cases[i].spans[k];
+            spans[k].service = "s";
+            spans[k].name = "op";
+            spans[k].start_us += QX_BASE_US;
+        }
+        qx_store(q, (struct sm_trace_id){0, 7}, spans, cases[i].count);
+        qx_expect_json(q, "/api/traces/7", 200);
+        cr_assert_eq(qx_times(q, "\"operationName\""), cases[i].count);
+        cr_assert_eq(qx_times(q, "[\"" SM_JAEGER_RING_WARNING "\"]"), cases[i].cut != 0, "%zu: %s", i, qx_body(q));
+        if (cases[i].cut) {
+            snprintf(text, sizeof text, "\"spanID\":\"%016llx\",\"operationName\":\"op\",\"references\":[]",
+                     (unsigned long long)cases[i].cut);
+            cr_assert(qx_has(q, text), "%zu: %s", i, qx_body(q));
+        }
+        qx_expect_json(q, "/api/traces/7?raw=true", 200);
+        cr_assert_not(qx_has(q, SM_JAEGER_RING_WARNING));
+        qx_close(q);
+    }
+}
+
+Test(jaeger, an_error_tag_that_says_false_is_no_text)
+{
+    static const struct fx_span span = {.service = "s", .name = "op", .id = 1, .start_us = QX_BASE_US, .attributes = {"error", "false"}};
+    struct qx *q = qx_open();
+    qx_store(q, (struct sm_trace_id){0, 7}, &span, 1);
+    qx_expect_json(q, "/api/traces/7", 200);
+    cr_assert(qx_has(q, "{\"key\":\"error\",\"type\":\"bool\",\"value\":false}"), "%s", qx_body(q));
+    qx_expect_json(q, "/api/traces/7?raw=true", 200);
+    cr_assert(qx_has(q, "{\"key\":\"error\",\"type\":\"string\",\"value\":\"false\"}"), "%s", qx_body(q));
     qx_close(q);
 }
 
