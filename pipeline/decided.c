@@ -14,7 +14,7 @@ struct filter {
 };
 
 struct kept {
-    uint64_t lo;
+    struct sm_trace_id id;
     struct sm_decision decision;
     uint32_t next; /* in its hash chain, index + 1 */
     bool used;
@@ -171,7 +171,7 @@ static uint32_t *kept_head(const struct sm_decided *d, uint64_t lo)
 
 static void kept_unlink(struct sm_decided *d, uint32_t index)
 {
-    uint32_t *at = kept_head(d, d->kept[index].lo);
+    uint32_t *at = kept_head(d, d->kept[index].id.lo);
     while (*at != index + 1)
         at = &d->kept[*at - 1].next;
     *at = d->kept[index].next;
@@ -187,7 +187,7 @@ void sm_decided_add_kept(struct sm_decided *d, struct sm_trace_id id, const stru
     if (k->used)
         kept_unlink(d, index);
     uint32_t *head = kept_head(d, id.lo);
-    *k = (struct kept){id.lo, *decision, *head, true};
+    *k = (struct kept){id, *decision, *head, true};
     *head = index + 1;
 }
 
@@ -209,12 +209,18 @@ void sm_decided_prefetch(const struct sm_decided *d, struct sm_trace_id id)
         filter_prefetch(&d->old, hash);
 }
 
+static bool same_trace(struct sm_trace_id a, struct sm_trace_id b)
+{
+    return a.lo == b.lo && (a.hi == b.hi || !a.hi || !b.hi);
+}
+
 enum sm_decided_state sm_decided_find(const struct sm_decided *d, struct sm_trace_id id, struct sm_decision *decision)
 {
     if (d->kept_max) {
         for (uint32_t i = *kept_head(d, id.lo); i; i = d->kept[i - 1].next) {
-            if (d->kept[i - 1].lo == id.lo) {
+            if (same_trace(d->kept[i - 1].id, id)) {
                 *decision = d->kept[i - 1].decision;
+                decision->id_hi = d->kept[i - 1].id.hi;
                 return SM_DECIDED_KEPT;
             }
         }

@@ -2,8 +2,9 @@
  *
  * Kept traces: an exact cache of bounded size, oldest out first. Dropped traces: two generations of a cuckoo filter with
  * 32-bit fingerprints (false positives below 1e-8); when the young one is full the old one is forgotten. They start small
- * and double, so that at any time at least half of the limit, or a third of what was added, is remembered. Ids compare by their
- * low 64 bits, as 64-bit and 128-bit forms of one id must meet here. One per shard, used by its thread only. */
+ * and double, so that at any time at least half of the limit, or a third of what was added, is remembered. 64-bit and 128-bit
+ * forms of one id meet here: filters know the low halves only; kept ids of 128 bits are told apart. One per shard, used by its
+ * thread only. */
 #ifndef SM_DECIDED_H
 #define SM_DECIDED_H
 
@@ -19,6 +20,7 @@ struct sm_decision {
     uint16_t rule;
     bool counted_out;
     bool randomness_derived;
+    uint64_t id_hi; /* filled by sm_decided_find: high half of the kept trace's id */
 };
 
 enum sm_decided_state { SM_DECIDED_NONE, SM_DECIDED_KEPT, SM_DECIDED_DROPPED };

@@ -230,24 +230,22 @@ bool sm_pipeline_drain(struct sm_pipeline *p, int64_t timeout_ns)
     return true;
 }
 
-static void merge_shipped(struct sm_pipeline *p, bool ship)
+static void merge_shipped(struct sm_pipeline *p)
 {
     for (unsigned k = 0; k < p->config.analyzer_count; k++) {
-        const struct sm_analyzer *a = &p->config.analyzers[k];
-        for (unsigned i = 0; i < p->config.shards; i++) {
-            void *state = sm_shard_analyzer_state(p->shards[i], k);
-            if (ship)
-                a->ops->ship(state);
-            a->ops->merge(a->global, state);
-        }
+        for (unsigned i = 0; i < p->config.shards; i++)
+            p->config.analyzers[k].ops->merge(p->config.analyzers[k].global, sm_shard_analyzer_state(p->shards[i], k));
     }
 }
 
 /* No shard runs any more. Twice, because what was shipped before may still be away in the first round. */
 static void merge_all(struct sm_pipeline *p)
 {
-    merge_shipped(p, true);
-    merge_shipped(p, true);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < p->config.shards; i++)
+            sm_shard_ship(p->shards[i]);
+        merge_shipped(p);
+    }
 }
 
 static void abandon_open(struct sm_pipeline *p)
@@ -290,7 +288,17 @@ static bool all_fired(const struct sm_pipeline *p, int64_t tick_ns)
     return true;
 }
 
-/* Fires one tick on every shard and settles it; sinks then see its traces in their final order. */
+/* Sinks see what was decided since the last time, in its final order; what they are through with comes home. */
+static void hand_out(struct sm_pipeline *p, int64_t now_ns)
+{
+    while (!sm_fanout_release(p->config.fanout))
+        sm_fanout_poll(p->config.fanout, now_ns);
+    sm_fanout_poll(p->config.fanout, now_ns);
+    for (unsigned i = 0; i < p->config.shards; i++)
+        sm_shard_collect(p->shards[i]);
+}
+
+/* Fires one tick on every shard and settles it. */
 static void inline_tick(struct sm_pipeline *p, struct sm_worker *w, int64_t tick_ns)
 {
     do
@@ -298,11 +306,7 @@ static void inline_tick(struct sm_pipeline *p, struct sm_worker *w, int64_t tick
     while (!all_fired(p, tick_ns));
     for (unsigned i = 0; i < p->config.shards; i++)
         sm_shard_settle(p->shards[i]);
-    while (!sm_fanout_release(p->config.fanout))
-        sm_fanout_poll(p->config.fanout, tick_ns);
-    sm_fanout_poll(p->config.fanout, tick_ns);
-    for (unsigned i = 0; i < p->config.shards; i++)
-        sm_shard_collect(p->shards[i]);
+    hand_out(p, tick_ns);
 }
 
 static bool all_quiet(const struct sm_pipeline *p)
@@ -314,10 +318,14 @@ static bool all_quiet(const struct sm_pipeline *p)
     return true;
 }
 
-static void skip_to(struct sm_pipeline *p, int64_t now_ns)
+/* Nothing is open, but windows may have closed over a limit since the last tick. What came home leaves the figures and the
+ * budget. */
+static void skip_to(struct sm_pipeline *p, struct sm_worker *w, int64_t now_ns)
 {
+    hand_out(p, now_ns);
     for (unsigned i = 0; i < p->config.shards; i++)
         sm_shard_skip(p->shards[i], now_ns);
+    sm_worker_tend(w);
 }
 
 void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns)
@@ -325,7 +333,7 @@ void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns)
     struct sm_worker *w = &p->workers[0];
     for (int64_t next; (next = sm_shard_next_fire_ns(p->shards[0])) <= now_ns;) {
         if (all_quiet(p))
-            skip_to(p, now_ns); /* a gap in a recording costs nothing */
+            skip_to(p, w, now_ns); /* a gap in a recording costs nothing */
         else
             inline_tick(p, w, next);
     }
@@ -350,7 +358,12 @@ void sm_pipeline_tend(struct sm_pipeline *p)
     uint32_t oldest = SM_EPOCH_NONE;
     for (unsigned i = 0; i < p->config.shards; i++)
         oldest = SM_MIN(oldest, sm_epochs_low_all(sm_shard_epochs(p->shards[i])));
-    merge_shipped(p, false);
+    merge_shipped(p);
+    if (p->config.placement == SM_PLACEMENT_INLINE) { /* the first delta is home now, the second can go */
+        for (unsigned i = 0; i < p->config.shards; i++)
+            sm_shard_ship(p->shards[i]);
+        merge_shipped(p);
+    }
     /* Skeletons refer for the grace to scopes that were last seen when the window opened; a batch may be between its decoder
      * and its shard for a moment. */
     uint32_t margin =

@@ -68,7 +68,8 @@ void sm_pipeline_advance(struct sm_pipeline *p, int64_t now_ns);
 /* INLINE: closes every window at the present time and settles everything; analyzers have then shipped and merged all. */
 void sm_pipeline_close_all(struct sm_pipeline *p);
 
-/* Control thread: merges what shards shipped into the analyzers' global states, reclaims unused resources and scopes. */
+/* Control thread: merges what shards shipped into the analyzers' global states, reclaims unused resources and scopes. INLINE:
+ * everything that they have learnt, shipped or not. */
 void sm_pipeline_tend(struct sm_pipeline *p);
 
 /* Any thread but a worker's: calls visit on the shard's own thread for the open trace with this id, or for every open trace

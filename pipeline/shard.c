@@ -251,6 +251,8 @@ static struct sm_trace *trace_open(struct sm_shard *s, uint64_t hash, struct sm_
 static struct sm_trace *trace_open_late(struct sm_shard *s, uint64_t hash, struct sm_trace_id id, const struct sm_batch *b,
                                         enum sm_verdict verdict, const struct sm_decision *d)
 {
+    if (!id.hi)
+        id.hi = d->id_hi;
     struct sm_trace *t = trace_open(s, hash, id, b);
     if (!t)
         return NULL;
@@ -287,6 +289,8 @@ static struct sm_trace *trace_for_dropped(struct sm_shard *s, uint64_t hash, str
     struct sm_trace *t;
     if ((span->flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY)) && !has_span(skeleton, count, span->span_id)) {
         t = trace_open(s, hash, id, b);
+        if (t)
+            t->reopened = true;
     } else if (skeleton) {
         t = trace_open_late(s, hash, id, b, SM_VERDICT_DROPPED, &dropped);
     } else {
@@ -500,9 +504,9 @@ static uint32_t copy_context(struct sm_shard *s, const struct sm_trace *t)
     return count;
 }
 
-static const struct sm_view *lay_out(struct sm_shard *s, struct sm_trace *t)
+static const struct sm_view *lay_out(struct sm_shard *s, struct sm_trace *t, bool with_context)
 {
-    uint32_t context_count = t->late ? copy_context(s, t) : 0;
+    uint32_t context_count = with_context ? copy_context(s, t) : 0;
     const struct sm_view *v = sm_view_build_late(s->scratch, t, s->context, context_count);
     if (SM_UNLIKELY(v->duplicates))
         take_out_duplicates(s, t, v);
@@ -517,14 +521,21 @@ static void remember(struct sm_shard *s, const struct sm_trace *t)
         sm_decided_add_dropped(s->decided, t->id);
         return;
     }
-    struct sm_decision d = {t->threshold, t->randomness, t->rule, t->counted_out, t->randomness_derived};
+    struct sm_decision d = {.threshold = t->threshold,
+                            .randomness = t->randomness,
+                            .rule = t->rule,
+                            .counted_out = t->counted_out,
+                            .randomness_derived = t->randomness_derived};
     sm_decided_add_kept(s->decided, t->id, &d);
 }
 
-/* The verdict is final: analyse, then hand on or free. The view is of this trace. */
+/* The verdict is final: analyse, then hand on or free. The view is of this trace. What reopened a trace was decided by itself
+ * and is analysed together with what went before. */
 static void finish(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v)
 {
     sm_trace_map_remove(&s->map, t);
+    if (SM_UNLIKELY(t->reopened))
+        v = lay_out(s, t, true);
     if (t->late && !v->context)
         sm_stats_add(s->config.stats, SM_STAT_SPANS_LATE_UNLINKED, t->span_count);
     for (unsigned i = 0; i < s->config.analyzer_count; i++)
@@ -600,7 +611,7 @@ static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger
     t->trigger = (uint8_t)trigger;
     t->deadline_ns = now_ns;
     count_closed(s, trigger);
-    const struct sm_view *v = lay_out(s, t);
+    const struct sm_view *v = lay_out(s, t, t->late);
     if (t->late) {
         finish(s, t, v);
     } else {
@@ -757,6 +768,12 @@ static bool fire_slice(struct sm_shard *s, int64_t tick_ns)
     return false;
 }
 
+void sm_shard_ship(struct sm_shard *s)
+{
+    for (unsigned i = 0; i < s->config.analyzer_count; i++)
+        s->config.analyzers[i].ops->ship(s->analyzer_states[i]);
+}
+
 enum sm_shard_fired sm_shard_fire(struct sm_shard *s, int64_t now_ns)
 {
     if (!s->firing) {
@@ -770,8 +787,7 @@ enum sm_shard_fired sm_shard_fire(struct sm_shard *s, int64_t now_ns)
         return SM_SHARD_SLICE;
     s->firing = false;
     post(s, tick_ns);
-    for (unsigned i = 0; i < s->config.analyzer_count; i++)
-        s->config.analyzers[i].ops->ship(s->analyzer_states[i]);
+    sm_shard_ship(s);
     return SM_SHARD_TICK;
 }
 
@@ -781,7 +797,7 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
     uint64_t threshold;
     bool granted = sm_coordinator_granted(s->config.coordinator, p->proposal.limiter, &c, &threshold);
     sm_trace_settle(p->trace);
-    const struct sm_view *v = lay_out(s, p->trace);
+    const struct sm_view *v = lay_out(s, p->trace, false);
     if (!granted && p->proposal.or_next) {
         propose(s, p->trace, v, (uint16_t)(p->proposal.rule + 1));
         return;
@@ -793,6 +809,13 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
     finish(s, p->trace, v);
 }
 
+static void publish_open(struct sm_shard *s)
+{
+    atomic_store_explicit(&s->gauges.spans_open, s->spans_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.bytes_open, s->bytes_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.traces_open, s->map.count, memory_order_relaxed);
+}
+
 bool sm_shard_settle(struct sm_shard *s)
 {
     if (!s->posted || !sm_coordinator_solved(s->config.coordinator, s->config.index))
@@ -800,6 +823,8 @@ bool sm_shard_settle(struct sm_shard *s)
     s->posted = false;
     for (size_t i = 0; i < s->waiting.count; i++)
         settle_one(s, &s->waiting.items[i]);
+    if (s->waiting.count)
+        publish_open(s);
     s->waiting.count = 0;
     return true;
 }
@@ -898,9 +923,7 @@ static void decide_early(struct sm_shard *s, int64_t now_ns)
 
 static void publish(struct sm_shard *s, uint32_t epoch)
 {
-    atomic_store_explicit(&s->gauges.spans_open, s->spans_open, memory_order_relaxed);
-    atomic_store_explicit(&s->gauges.bytes_open, s->bytes_open, memory_order_relaxed);
-    atomic_store_explicit(&s->gauges.traces_open, s->map.count, memory_order_relaxed);
+    publish_open(s);
     atomic_store_explicit(&s->gauges.memory_bytes, sm_slab_bytes_held(s->slab), memory_order_relaxed);
     sm_epochs_publish(s->epochs, epoch);
 }

@@ -67,6 +67,9 @@ enum sm_shard_fired sm_shard_fire(struct sm_shard *s, int64_t now_ns);
 /* When the shard can fire next; the past while a tick is under way. */
 int64_t sm_shard_next_fire_ns(const struct sm_shard *s);
 
+/* Hands what analyzers have learnt to the control thread; each tick does. */
+void sm_shard_ship(struct sm_shard *s);
+
 /* Finishes parked traces once the coordinator has solved their tick; true when something was done. */
 bool sm_shard_settle(struct sm_shard *s);
 

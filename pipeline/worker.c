@@ -377,6 +377,12 @@ static void tend_shard(struct sm_worker *w, unsigned i)
     sm_shard_tend(w->shards[i], w->now_ns, w->epoch, i == 0 ? sm_payload_pool_bytes_out(w->payloads) : 0);
 }
 
+void sm_worker_tend(struct sm_worker *w)
+{
+    for (unsigned i = 0; i < w->shard_count; i++)
+        tend_shard(w, i);
+}
+
 static enum sm_shard_fired fire_slice(struct sm_worker *w, unsigned i)
 {
     int64_t started_ns = w->loop ? sm_clock_mono_ns() : 0;

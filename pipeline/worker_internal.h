@@ -57,6 +57,8 @@ bool sm_worker_turn(struct sm_worker *w, int64_t now_ns);
 
 /* Takes in what other workers have routed here before the call. */
 void sm_worker_catch_up(struct sm_worker *w);
+/* Housekeeping of its shards, which a turn does when it fires a tick. */
+void sm_worker_tend(struct sm_worker *w);
 
 struct sm_pipeline {
     struct sm_pipeline_config config;

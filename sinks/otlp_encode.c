@@ -256,8 +256,16 @@ static void choose_suffix(struct sm_otlp_encoder *e, const struct sampling *s, c
 
 /* --- first pass -------------------------------------------------------------------------------------------------- */
 
-static struct entry make_entry(struct sm_otlp_encoder *e, const struct sampling *s, const struct sm_span *span,
-                               const uint8_t *bytes)
+/* A span that came with a 64-bit id and joined a trace of 128 bits leaves with the trace's. Transcoded spans begin with their
+ * trace id. */
+static void widen_trace_id(uint8_t *span, size_t size, struct sm_trace_id id)
+{
+    if (size >= 18 && span[0] == SM_PB_TAG(SM_OTLP_TRACE_ID, SM_PB_BYTES) && span[1] == 16)
+        sm_store_be64(span + 2, id.hi);
+}
+
+static struct entry make_entry(struct sm_otlp_encoder *e, const struct sampling *s, const struct sm_trace *trace,
+                               const struct sm_span *span, const uint8_t *bytes)
 {
     struct entry entry = {.bytes = bytes, .size = span->size};
     choose_suffix(e, s, span, bytes, &entry);
@@ -266,6 +274,8 @@ static struct entry make_entry(struct sm_otlp_encoder *e, const struct sampling 
         entry.scratch_at = e->scratch.size;
         sm_private_plain(sm_str(bytes, span->size), &e->scratch);
         entry.size = (uint32_t)(e->scratch.size - entry.scratch_at);
+        if ((span->flags & SM_SPAN_ID64) && trace->id.hi)
+            widen_trace_id(e->scratch.data + entry.scratch_at, entry.size, trace->id);
     }
     return entry;
 }
@@ -283,7 +293,7 @@ static bool list_trace(struct sm_otlp_encoder *e, const struct sm_trace *trace, 
             continue;
         }
         __builtin_prefetch(bytes);
-        struct entry entry = make_entry(e, &s, span, bytes);
+        struct entry entry = make_entry(e, &s, trace, span, bytes);
         if (e->entry_count && e->estimate + entry.size + entry.suffix_size + GROUP_OVERHEAD > bytes_max)
             return false;
         entry_add(e, span->scope_id, &entry);

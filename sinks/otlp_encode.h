@@ -4,7 +4,8 @@
  *  - where sampling means something, the whole merged tracestate is appended as one more field 3 (in protobuf the last one
  *    wins): `ot` first, th = max(incoming, decided), rv when the randomness came from our hash. A trace that was kept without
  *    a probability (sm_trace.counted_out) loses an incoming th;
- *  - our private field is translated into plain attributes, unless the other side is spanmill itself;
+ *  - our private field is translated into plain attributes, and a 64-bit trace id that joined one of 128 bits into that one,
+ *    unless the other side is spanmill itself;
  *  - enclosing lengths follow.
  * The stored span is never touched. Spans of one scope keep the order in which they lie in the batch.
  *

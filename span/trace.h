@@ -92,6 +92,7 @@ struct sm_trace {
     uint64_t randomness; /* R, 56 bits */
     uint8_t verdict;     /* enum sm_verdict */
     bool counted_out;    /* kept for a linked one only: out of adjusted counts */
+    bool reopened;       /* news of a dropped trace that asks for a decision of its own */
     bool randomness_derived; /* R came from our hash of the id: written out as rv */
     _Atomic uint32_t refs;
 };

@@ -15,7 +15,7 @@
 /* Limits on what comes in; see docs for the defaults' reasons. */
 struct sm_codec_limits {
     uint32_t attributes_max;  /* per span, event, link, resource: 1,024 */
-    uint32_t value_bytes_max; /* 65,536 */
+    uint32_t value_bytes_max; /* 65,536; 128 at least: shorter values are not compared with it */
     uint32_t span_bytes_max;  /* 1 MiB - 1 = SM_SPAN_SIZE_MAX at most */
     uint32_t depth_max;       /* 32 */
     uint32_t spans_max;       /* per payload: 1,000,000 */

@@ -10,7 +10,7 @@ static struct sm_trace_id id_of(uint64_t i)
 static enum sm_decided_state find(const struct sm_decided *d, uint64_t i, struct sm_decision *decision)
 {
     struct sm_trace_id id = id_of(i);
-    id.hi = 77; /* ids meet by their low halves */
+    id.hi = 0; /* the 64-bit form meets the whole one */
     return sm_decided_find(d, id, decision);
 }
 
