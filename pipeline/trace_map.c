@@ -1,4 +1,4 @@
-/* The map of open traces: 256 open-addressing sub-tables. */
+/* The map of open traces: 1,024 open-addressing sub-tables. */
 #include "pipeline/trace_map.h"
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@ void sm_trace_map_fini(struct sm_trace_map *m)
 struct sm_trace *sm_trace_map_find(const struct sm_trace_map *m, uint64_t hash, struct sm_trace_id id,
                                    enum sm_trace_match *match)
 {
-    const struct sm_trace_map_table *t = &m->tables[hash >> 56];
+    const struct sm_trace_map_table *t = &m->tables[hash >> SM_TRACE_MAP_SHIFT];
     struct sm_trace *joinable = NULL;
     unsigned joinable_count = 0;
     for (uint32_t i = (uint32_t)hash & t->mask; t->entries[i].trace; i = (i + 1) & t->mask) {
@@ -64,7 +64,7 @@ static void grow(struct sm_trace_map_table *t)
 
 void sm_trace_map_add(struct sm_trace_map *m, uint64_t hash, struct sm_trace *trace)
 {
-    struct sm_trace_map_table *t = &m->tables[hash >> 56];
+    struct sm_trace_map_table *t = &m->tables[hash >> SM_TRACE_MAP_SHIFT];
     if (SM_UNLIKELY(t->used * 4 >= (t->mask + 1) * 3))
         grow(t);
     put(t, hash, (struct sm_trace_map_entry){trace->id.lo, trace->id.hi, trace});
@@ -102,7 +102,7 @@ static uint32_t index_of(const struct sm_trace_map_table *t, uint64_t hash, cons
 void sm_trace_map_remove(struct sm_trace_map *m, struct sm_trace *trace)
 {
     uint64_t hash = sm_trace_map_hash(trace->id.lo);
-    struct sm_trace_map_table *t = &m->tables[hash >> 56];
+    struct sm_trace_map_table *t = &m->tables[hash >> SM_TRACE_MAP_SHIFT];
     close_gap(t, index_of(t, hash, trace));
     t->used--;
     m->count--;
@@ -111,7 +111,7 @@ void sm_trace_map_remove(struct sm_trace_map *m, struct sm_trace *trace)
 void sm_trace_map_widen(struct sm_trace_map *m, struct sm_trace *trace, uint64_t hi)
 {
     uint64_t hash = sm_trace_map_hash(trace->id.lo);
-    struct sm_trace_map_table *t = &m->tables[hash >> 56];
+    struct sm_trace_map_table *t = &m->tables[hash >> SM_TRACE_MAP_SHIFT];
     t->entries[index_of(t, hash, trace)].hi = hi;
     trace->id.hi = hi;
 }
