@@ -323,17 +323,35 @@ static bool convert(const struct decimal *d, const uint8_t *text, size_t len, st
     return decimal_number(d, text, len, number);
 }
 
-/* The common case, an integer of at most 18 digits; NULL when it is something else. */
+/* Eight ASCII digits at once, most significant first; false when one of them is something else. */
+SM_INLINE bool read_eight_digits(const uint8_t *p, uint32_t *value)
+{
+    uint64_t v = sm_load_le64(p) - UINT64_C(0x3030303030303030);
+    if ((v | (v + UINT64_C(0x7676767676767676))) & UINT64_C(0x8080808080808080))
+        return false;
+    v = v * 10 + (v >> 8); /* pairs, in every other byte */
+    v = ((v & UINT64_C(0x000000ff000000ff)) * UINT64_C(0x000f424000000064) +
+         ((v >> 16) & UINT64_C(0x000000ff000000ff)) * UINT64_C(0x0000271000000001)) >> 32;
+    *value = (uint32_t)v;
+    return true;
+}
+
+/* The common case, an integer of at most 19 digits that fits; NULL when it is something else. */
 static const uint8_t *read_small_int(const uint8_t *p, const uint8_t *end, int64_t *value)
 {
     const uint8_t *digits = p;
     uint64_t v = 0;
+    uint32_t eight;
+    while (end - p >= 8 && p - digits <= 8 && read_eight_digits(p, &eight)) {
+        v = v * 100000000 + eight;
+        p += 8;
+    }
     for (; p < end && is_digit(*p); p++) {
-        if (p - digits == 18)
+        if (p - digits == 19)
             return NULL;
         v = v * 10 + (*p - '0');
     }
-    bool plain = p > digits && (p - digits == 1 || *digits != '0');
+    bool plain = p > digits && (p - digits == 1 || *digits != '0') && v <= INT64_MAX;
     bool ends = p == end || (*p != '.' && (*p | 0x20) != 'e');
     *value = (int64_t)v;
     return plain && ends ? p : NULL;

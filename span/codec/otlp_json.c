@@ -405,10 +405,40 @@ static void read_any(struct reader *r, uint32_t depth)
 
 /* Spans */
 
+SM_INLINE bool take(struct sm_json *j, const char *text, size_t size)
+{
+    if ((size_t)(j->end - j->p) < size || memcmp(j->p, text, size) != 0)
+        return false;
+    j->p += size;
+    return true;
+}
+
+#define TAKE(j, literal) take(j, literal, sizeof(literal) - 1)
+
+/* Nearly every attribute: {"key":"...","value":{"stringValue":"..."}} without white space or escapes. False: it is something
+ * else, nothing has been read. */
+static bool read_string_attribute(struct reader *r)
+{
+    struct sm_json *j = &r->j;
+    struct sm_json_text key, value;
+    const uint8_t *begin = j->p;
+    size_t max = r->b.d->limits.value_bytes_max;
+    bool plain = TAKE(j, "{\"key\":") && sm_json_string(j, &key) && TAKE(j, ",\"value\":{\"stringValue\":") &&
+                 sm_json_string(j, &value) && TAKE(j, "}}") && !key.escaped && !value.escaped && key.len && key.len <= max &&
+                 value.len <= max;
+    if (plain)
+        return sm_build_attribute(&r->b, key.ptr, key.len, value.ptr, value.len) || fail(r, "out of memory");
+    if (!j->error)
+        j->p = begin;
+    return false;
+}
+
 static void read_span_attributes(struct reader *r)
 {
     struct sm_build *b = &r->b;
     for (bool more = sm_json_array(&r->j); more; more = sm_json_element(&r->j)) {
+        if (SM_LIKELY(read_string_attribute(r)))
+            continue;
         struct key_value kv = {.depth = 1};
         read_key_value(r, SM_OTLP_ATTRIBUTES, &kv);
         b->attributes++;
