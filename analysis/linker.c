@@ -9,7 +9,6 @@
 _Static_assert(SM_LINKER_NO_TIME == SM_TREE_NO_TIME, "durations are passed on as they are");
 
 enum { SERVICE_UNSEEN = UINT32_MAX };
-enum { PREFETCH_AHEAD = 8 }; /* nodes */
 
 struct sm_linker {
     struct sm_linker_config config;
@@ -322,17 +321,6 @@ static void call_node(struct sm_linker *l, const struct sm_tree_node *node, stru
         call_from(l, node, remote);
 }
 
-/* Attributes of spans that may be asked for their peer lie in memory that nobody has touched since the span came. */
-static void prefetch_remote(const struct sm_linker *l, const struct sm_tree_node *node)
-{
-    if (node->kind == SM_KIND_SERVER || node->kind == SM_KIND_UNSPECIFIED || (node->flags & SM_NODE_HAS_CHILD))
-        return;
-    const struct sm_view_span *record = sm_tree_record(&l->tree, node, 0);
-    const uint32_t *wanted = sm_span_wanted(record->span);
-    for (unsigned i = 0; i < record->span->n_wanted; i++)
-        __builtin_prefetch((const char *)record->bytes + SM_WANTED_OFFSET(wanted[i]));
-}
-
 const struct sm_linked *sm_linker_walk(struct sm_linker *l, const struct sm_view *view)
 {
     reserve(l, view->count);
@@ -342,13 +330,8 @@ const struct sm_linked *sm_linker_walk(struct sm_linker *l, const struct sm_view
     memset(l->out.unpaired, 0, sizeof l->out.unpaired);
     sm_tree_build(&l->tree, view);
     l->out.unreachable = l->tree.unreachable;
-    uint32_t ahead = SM_MIN(l->tree.count, (uint32_t)PREFETCH_AHEAD);
-    for (uint32_t i = 0; i < ahead; i++)
-        prefetch_remote(l, &l->tree.nodes[i]);
     for (uint32_t i = 0; i < l->tree.count; i++) {
         const struct sm_tree_node *node = &l->tree.nodes[i];
-        if (i + PREFETCH_AHEAD < l->tree.count)
-            prefetch_remote(l, &l->tree.nodes[i + PREFETCH_AHEAD]);
         if (node->flags & SM_NODE_OUTSIDE)
             continue;
         struct remote remote = {.type = SM_EDGE_PEER};

@@ -10,23 +10,23 @@ enum {
     /* Partial pages are kept in lists by how full they are, so that the fullest is used first. */
     FULLNESS = 8,
     CLASSES_MAX = 128,
+    CLASS_MIN = 64,
+    PAGE_WORDS = PAGE_BYTES / CLASS_MIN / 64,
     SMALL_MAX = 4096, /* sixteen classes per doubling up to here, eight beyond */
 };
 
-struct free_chunk {
-    struct free_chunk *next;
-};
-
+/* Which chunks are free stands beside the page, not in the chunks: taking one and giving it back then touch no memory that has
+ * been cold for seconds. The lowest free one is taken, so that the rest of a page may never be touched. */
 struct page {
     struct page *next, *prev; /* in a partial list or the free list */
-    struct free_chunk *free;  /* chunks that came back, last in first out */
     uint8_t *memory;
+    struct block *block;
     uint16_t used;     /* chunks out */
-    uint16_t carved;   /* chunks ever cut from it; the rest of the page was never touched */
     uint16_t capacity; /* chunks in a page of this class */
     uint8_t class;
-    uint8_t list; /* fullness list it is in; FULLNESS: none (full or current) */
-    struct block *block;
+    uint8_t list;  /* fullness list it is in; FULLNESS: none (full or current) */
+    uint8_t first; /* words of `free` before this one are 0 */
+    uint64_t free[PAGE_WORDS]; /* a bit for each chunk */
 };
 
 struct block {
@@ -78,7 +78,7 @@ static void add_class(struct sm_slab *slab, uint32_t size)
 struct sm_slab *sm_slab_new(void)
 {
     struct sm_slab *slab = sm_xcalloc(1, sizeof *slab);
-    for (uint32_t size = 64; size < 256; size += 16)
+    for (uint32_t size = CLASS_MIN; size < 256; size += 16)
         add_class(slab, size);
     for (uint32_t base = 256; base < SMALL_MAX; base *= 2) {
         for (uint32_t size = base; size < base * 2; size += base / 16)
@@ -159,6 +159,11 @@ static void block_free(struct sm_slab *slab, struct block *block)
     free(block);
 }
 
+static uint64_t low_bits(unsigned n)
+{
+    return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+}
+
 static struct page *page_take(struct sm_slab *slab, unsigned class)
 {
     if (!slab->pages_free && !block_new(slab))
@@ -170,9 +175,10 @@ static struct page *page_take(struct sm_slab *slab, unsigned class)
     page->class = (uint8_t)class;
     page->capacity = (uint16_t)(room / slab->classes[class].size);
     page->used = 0;
-    page->carved = 0;
-    page->free = NULL;
     page->list = FULLNESS;
+    page->first = 0;
+    for (unsigned i = 0; i < PAGE_WORDS; i++)
+        page->free[i] = low_bits(page->capacity - SM_MIN((unsigned)page->capacity, i * 64));
     return page;
 }
 
@@ -216,18 +222,14 @@ void *sm_slab_alloc(struct sm_slab *slab, size_t size, uint32_t *usable)
             return NULL;
         class->current = page;
     }
-    void *chunk;
-    if (page->free) {
-        chunk = page->free;
-        page->free = page->free->next;
-        __builtin_prefetch(page->free, 1); /* the next one of this class; freed a while ago */
-    } else {
-        chunk = page->memory + (size_t)page->carved++ * class->size;
-    }
+    while (!page->free[page->first])
+        page->first++;
+    unsigned bit = (unsigned)__builtin_ctzll(page->free[page->first]);
+    page->free[page->first] &= page->free[page->first] - 1;
     page->used++;
     slab->bytes_used += class->size;
     *usable = class->size;
-    return chunk;
+    return page->memory + (size_t)(page->first * 64u + bit) * class->size;
 }
 
 static struct page *page_of(void *chunk)
@@ -255,9 +257,9 @@ void sm_slab_release(struct sm_slab *slab, void *chunk, size_t size)
     }
     struct page *page = page_of(chunk);
     struct class *class = &slab->classes[page->class];
-    struct free_chunk *f = chunk;
-    f->next = page->free;
-    page->free = f;
+    uint32_t index = (uint32_t)((uint8_t *)chunk - page->memory) / class->size;
+    page->free[index / 64] |= UINT64_C(1) << (index % 64);
+    page->first = SM_MIN(page->first, (uint8_t)(index / 64));
     page->used--;
     slab->bytes_used -= class->size;
     if (page == class->current)

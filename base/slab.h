@@ -2,8 +2,7 @@
  *
  * One allocator per shard, used by its owner thread only: other threads hand whole traces back to the shard. 2 MiB blocks come from the process allocator and are cut into 64 KiB pages; a page serves one size class
  * and goes back to the free pages when its last chunk comes home. Classes are sixteen per doubling up to 4 KiB, then eight,
- * so that rounding wastes about 3 %. The fullest partial page is used first and chunks in a page last-in first-out: memory that
- * is hot stays hot, pages that drain become free. Empty blocks beyond a reserve go back to the process allocator.
+ * so that rounding wastes about 3 %. The fullest partial page is used first, so that pages that drain become free. Empty blocks beyond a reserve go back to the process allocator.
  * Chunks beyond SM_SLAB_CHUNK_MAX are taken from the process allocator one by one and counted. */
 #ifndef SM_SLAB_H
 #define SM_SLAB_H

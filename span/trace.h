@@ -129,7 +129,9 @@ SM_INLINE void sm_trace_add_chunk(struct sm_trace *t, struct sm_chunk *chunk)
 SM_INLINE void sm_trace_put(struct sm_trace *t, const struct sm_span *span, const uint8_t *bytes)
 {
     uint32_t head_size = sm_span_head_size(span);
-    memcpy(t->head_at, span, head_size);
+    memcpy(t->head_at, span, sizeof *span);
+    for (uint32_t i = sizeof *span; i < head_size; i += 8) /* of unknown sizes the compiler makes slow string instructions */
+        memcpy(t->head_at + i, (const uint8_t *)span + i, 8);
     t->head_at += head_size;
     t->data_at -= span->size;
     memcpy(t->data_at, bytes, span->size);
