@@ -16,6 +16,7 @@ enum {
     DELTA_EXEMPLARS_MAX = 1 << 16,
     DELTA_TEXT_MAX = 16 << 20,   /* bytes of dimensions' values */
     EXEMPLAR_SERIES_MAX = 20000, /* series that keep exemplars */
+    PREFETCH_AHEAD = 6, /* spans */
 };
 #define FIRST_BOUND_NS 2000000
 
@@ -201,11 +202,17 @@ static bool keep_text(struct delta *d, struct change *c, struct sm_str text)
     return true;
 }
 
+/* Without dimensions. */
+static struct key key_of(const struct sm_view_span *span)
+{
+    return (struct key){.service = span->resource ? span->resource->service_id : SM_NAME_EMPTY,
+                        .name = span->span->name_id,
+                        .kind_status = span->span->kind_status};
+}
+
 static struct change *change_of(struct shard *s, struct delta *d, const struct sm_view_span *span)
 {
-    struct key key = {.service = span->resource ? span->resource->service_id : SM_NAME_EMPTY,
-                      .name = span->span->name_id,
-                      .kind_status = span->span->kind_status};
+    struct key key = key_of(span);
     struct sm_str text = SM_STR("");
     if (s->dims) {
         text = sm_dims_read(s->dims, span);
@@ -277,8 +284,13 @@ static void observe(void *shard, const struct sm_view *view, const struct sm_vie
     struct shard *s = shard;
     struct delta *d = &s->deltas[s->handover.active];
     bool exemplars = s->global->config.exemplars && view->trace->verdict == SM_VERDICT_KEPT;
-    for (uint32_t i = view->context; i < view->count; i++)
+    for (uint32_t i = view->context; i < view->count; i++) {
+        if (i + PREFETCH_AHEAD < view->count && !s->dims) {
+            struct key ahead = key_of(&view->spans[i + PREFETCH_AHEAD]);
+            sm_table_prefetch(&d->changes, key_hash(&ahead));
+        }
         observe_span(s, d, &view->spans[i], view->trace, exemplars);
+    }
 }
 
 static void ship(void *shard)

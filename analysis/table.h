@@ -45,6 +45,17 @@ SM_INLINE void *sm_table_at(const struct sm_table *t, uint32_t i)
     return t->chunks[i / SM_TABLE_CHUNK] + (size_t)(i % SM_TABLE_CHUNK) * t->entry_size;
 }
 
+/* Fetches the entry that a look-up of this hash will most likely find: its first two cache lines. */
+SM_INLINE void sm_table_prefetch(const struct sm_table *t, uint64_t hash)
+{
+    uint64_t slot = t->slots[(uint32_t)(hash >> 32) & t->mask];
+    if (!slot)
+        return;
+    const char *entry = sm_table_at(t, (uint32_t)slot - 1);
+    __builtin_prefetch(entry, 1);
+    __builtin_prefetch(entry + SM_CACHE_LINE, 1);
+}
+
 /* The entry with this key, NULL when there is none. key_size must be the table's, as a constant for the compiler's
  * sake. `number` (may be NULL) gets the entry's number. */
 SM_INLINE void *sm_table_find(const struct sm_table *t, uint64_t hash, const void *key, size_t key_size,
