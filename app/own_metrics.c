@@ -47,7 +47,7 @@ void sm_own_metrics_pipeline(void *ctx, struct sm_prom *p)
     sm_prom_family(p, "spanmill_spans_admitted_total", SM_PROM_COUNTER, "spans received, neither rejected nor duplicates");
     sm_prom_uint(p, SM_STR(""), received - rejected - sm_pipeline_stat(pipeline, SM_STAT_SPANS_DUPLICATE));
     struct sm_pipeline_gauges g = sm_pipeline_gauges(pipeline);
-    gauge(p, "spanmill_spans_open", "spans in open windows or waiting for a decision", (double)g.spans_open);
+    gauge(p, "spanmill_spans_open", "spans in open windows or waiting for a decision, at the last tick", (double)g.spans_open);
     gauge(p, "spanmill_traces_open", "open windows", (double)g.traces_open);
     gauge(p, "spanmill_span_bytes_open", "canonical bytes of open spans", (double)g.bytes_open);
     gauge(p, "spanmill_memory_bytes", "memory held for traces and payloads", (double)g.memory_bytes);

@@ -61,6 +61,7 @@ struct sm_shard {
     void **analyzer_states;
     struct sm_trace *over;      /* a limit: the span just copied was its last one */
     uint32_t ids_joined;        /* in the group at hand */
+    bool closed_over;           /* a window was closed for its size since figures were published */
     struct parked_list waiting; /* posted with the tick that is being solved */
     struct parked_list asking;  /* will be posted with the next tick */
     bool posted;
@@ -678,6 +679,7 @@ static SM_COLD void close_over(struct sm_shard *s, struct group *g)
 {
     struct sm_trace *t = s->over;
     s->over = NULL;
+    s->closed_over = true;
     find_anew(s, g, t);
     sm_wheel_remove(&s->wheel, t);
     seal(s, t, t->span_count >= s->config.windows.max_spans ? SM_TRIGGER_SPANS : SM_TRIGGER_BYTES, g->batch->arrived_ns);
@@ -709,6 +711,14 @@ static uint32_t ingest_group(struct sm_shard *s, const struct sm_batch *b, const
     return n;
 }
 
+static void publish_open(struct sm_shard *s)
+{
+    atomic_store_explicit(&s->gauges.spans_open, s->spans_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.bytes_open, s->bytes_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.traces_open, s->map.count, memory_order_relaxed);
+    s->closed_over = false;
+}
+
 void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t count)
 {
     for (uint32_t at = 0; at < count;) {
@@ -722,6 +732,8 @@ void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *b, const uint32_
             at += ingest_group(s, b, all, n);
         }
     }
+    if (SM_UNLIKELY(s->closed_over))
+        publish_open(s);
 }
 
 /* --- ticks --- */
@@ -851,13 +863,6 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
         threshold = SM_MIN(threshold, p->proposal.next_threshold);
     apply(p->trace, &p->proposal, granted, granted ? threshold : SM_THRESHOLD_NEVER);
     finish(s, p->trace, v);
-}
-
-static void publish_open(struct sm_shard *s)
-{
-    atomic_store_explicit(&s->gauges.spans_open, s->spans_open, memory_order_relaxed);
-    atomic_store_explicit(&s->gauges.bytes_open, s->bytes_open, memory_order_relaxed);
-    atomic_store_explicit(&s->gauges.traces_open, s->map.count, memory_order_relaxed);
 }
 
 bool sm_shard_settle(struct sm_shard *s)
