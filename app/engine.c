@@ -133,6 +133,13 @@ static enum sm_rc make_span_metrics(struct sm_engine *e, struct sm_err *err)
     return rc;
 }
 
+/* What the fan-out would do. */
+static void close_sinks(const struct sm_engine_options *o)
+{
+    for (unsigned i = 0; i < o->sink_count; i++)
+        o->sinks[i].ops->close(o->sinks[i].sink);
+}
+
 static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, struct sm_err *err)
 {
     const struct sm_config *c = e->config;
@@ -147,8 +154,11 @@ static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, 
     make_graph(e);
     if (rc == SM_OK)
         rc = make_span_metrics(e, err);
-    if (rc == SM_OK)
-        rc = make_fanout(e, o, err);
+    if (rc != SM_OK) {
+        close_sinks(o);
+        return rc;
+    }
+    rc = make_fanout(e, o, err);
     if (rc == SM_OK)
         rc = make_pipeline(e, o, err);
     return rc;
