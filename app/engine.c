@@ -211,6 +211,7 @@ void sm_engine_expire(struct sm_engine *e, int64_t now_ns)
 void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *registry)
 {
     sm_prom_registry_add(registry, "pipeline", sm_own_metrics_pipeline, e->pipeline);
+    sm_prom_registry_add(registry, "rules", sm_own_metrics_rules, e->rules);
     sm_prom_registry_add(registry, "fanout", sm_own_metrics_fanout, e->fanout);
     if (e->span_metrics) {
         sm_prom_registry_add(registry, "span_metrics", sm_spanmetrics_collect, e->span_metrics);
