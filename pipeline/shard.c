@@ -24,6 +24,7 @@ enum {
     SLICE_SPANS = 2000,    /* spans decided before sockets are looked at again ... */
     SLICE_PER_TRACE = 8,   /* ... where a trace counts as so many more */
     EARLY_PER_TEND = 4096, /* traces decided early in one go */
+    NEWS = SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY, /* of a dropped trace: asks for a decision of its own */
 };
 
 const struct sm_windows sm_windows_default = {
@@ -289,7 +290,7 @@ static struct sm_trace *trace_for_dropped(struct sm_shard *s, uint64_t hash, str
     uint32_t count = 0;
     const struct sm_span *skeleton = sm_skeletons_find(s->skeletons, id, b->arrived_ns, &count);
     struct sm_trace *t;
-    if ((span->flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY)) && !has_span(skeleton, count, span->span_id)) {
+    if ((span->flags & NEWS) && !has_span(skeleton, count, span->span_id)) {
         t = trace_open(s, hash, id, b);
         if (t)
             t->reopened = true;
@@ -615,6 +616,19 @@ static void count_closed(struct sm_shard *s, enum sm_trigger trigger)
     sm_stats_add(s->config.stats, stats[trigger], 1);
 }
 
+/* Late spans follow a drop, unless one among them would have opened a window of its own, had it come first. */
+static bool has_news(const struct sm_shard *s, const struct sm_trace *t, const struct sm_view *v)
+{
+    if (t->verdict != SM_VERDICT_DROPPED || !(t->span_flags & NEWS))
+        return false;
+    for (uint32_t i = v->context; i < v->count; i++) {
+        const struct sm_span *span = v->spans[i].span;
+        if ((span->flags & NEWS) && sm_view_find(s->scratch, span->span_id) >= v->context)
+            return true;
+    }
+    return false;
+}
+
 /* Closes a window that is out of the wheel. */
 static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger, int64_t now_ns)
 {
@@ -625,7 +639,13 @@ static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger
     t->trigger = (uint8_t)trigger;
     t->deadline_ns = now_ns;
     count_closed(s, trigger);
-    const struct sm_view *v = t->late ? lay_out(s, t, true) : lay_out_for_decision(s, t);
+    const struct sm_view *v = lay_out(s, t, t->late || t->reopened);
+    if (SM_UNLIKELY(t->late && has_news(s, t, v))) {
+        t->late = false;
+        t->reopened = true;
+    }
+    if (SM_UNLIKELY(t->reopened))
+        v = lay_out(s, t, false);
     if (t->late || t->span_count == 0)
         finish(s, t, v);
     else

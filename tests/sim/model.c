@@ -228,6 +228,26 @@ static const struct list *context_of(const struct model *m, const struct known *
     return there ? &k->skeleton : NULL;
 }
 
+static bool is_news(const struct model *m, const struct list *context, const struct sim_span *s)
+{
+    if (!(s->head.flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY)))
+        return false;
+    for (uint32_t i = 0; context && i < context->count; i++) {
+        if (span_of(m, context->items[i])->span_id == s->span_id)
+            return false;
+    }
+    return true;
+}
+
+static bool has_news(const struct model *m, const struct list *context, const struct list *spans)
+{
+    for (uint32_t i = 0; i < spans->count; i++) {
+        if (is_news(m, context, span_of(m, spans->items[i])))
+            return true;
+    }
+    return false;
+}
+
 static void close_window(struct model *m, uint32_t trace, enum sm_trigger trigger, int64_t closed_ns)
 {
     struct known *k = &m->known[trace];
@@ -235,6 +255,11 @@ static void close_window(struct model *m, uint32_t trace, enum sm_trigger trigge
     struct list *fresh = &w->spans;
     const struct list *context = w->late || w->reopened ? context_of(m, k, w->opened_ns) : NULL;
     take_out_duplicates(m, context, fresh);
+    bool late = w->late;
+    if (late && k->fate == DROPPED && has_news(m, context, fresh)) {
+        w->late = false;
+        w->reopened = true;
+    }
     if (w->reopened) { /* walks along one span id are limited, so that each look may find more */
         take_out_duplicates(m, NULL, fresh);
         take_out_duplicates(m, context, fresh);
@@ -252,7 +277,7 @@ static void close_window(struct model *m, uint32_t trace, enum sm_trigger trigge
         differ(m, trace, "late spans of a dropped trace were delivered");
     if (!w->late && fresh->count)
         k->fate = t ? KEPT : DROPPED;
-    if (t && t->trigger != (w->late && trigger == SM_TRIGGER_SHUTDOWN ? SM_TRIGGER_LATE : trigger)) {
+    if (t && t->trigger != (late && trigger == SM_TRIGGER_SHUTDOWN ? SM_TRIGGER_LATE : trigger)) {
         sm_buf_printf(m->text, "closed by %s, should be %s; ", sm_trigger_name((enum sm_trigger)t->trigger),
                       sm_trigger_name(trigger));
         differ(m, trace, "something else closed the window");
@@ -261,7 +286,7 @@ static void close_window(struct model *m, uint32_t trace, enum sm_trigger trigge
         compare_spans(m, trace, fresh, t);
     remember_skeleton(k, context, fresh, closed_ns);
     m->sums->windows++;
-    m->sums->late_windows += w->late;
+    m->sums->late_windows += late;
     free(w->spans.items);
     *w = (struct window){.open = false};
 }
@@ -306,17 +331,6 @@ static void open_window(struct model *m, uint32_t trace, bool late, int64_t at_n
     m->known[trace].window = (struct window){.open = true, .late = late, .opened_ns = at_ns, .last_ns = at_ns};
     m->opened.items = sm_xrealloc(m->opened.items, (m->opened.count + 1) * sizeof *m->opened.items);
     m->opened.items[m->opened.count++] = trace;
-}
-
-static bool is_news(const struct model *m, const struct list *context, const struct sim_span *s)
-{
-    if (!(s->head.flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY)))
-        return false;
-    for (uint32_t i = 0; context && i < context->count; i++) {
-        if (span_of(m, context->items[i])->span_id == s->span_id)
-            return false;
-    }
-    return true;
 }
 
 /* False when the span needs no window: it came too late for a dropped trace. */
