@@ -133,6 +133,13 @@ static enum sm_rc make_span_metrics(struct sm_engine *e, struct sm_err *err)
     return rc;
 }
 
+/* What the fan-out would do. */
+static void close_sinks(const struct sm_engine_options *o)
+{
+    for (unsigned i = 0; i < o->sink_count; i++)
+        o->sinks[i].ops->close(o->sinks[i].sink);
+}
+
 static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, struct sm_err *err)
 {
     const struct sm_config *c = e->config;
@@ -147,8 +154,11 @@ static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, 
     make_graph(e);
     if (rc == SM_OK)
         rc = make_span_metrics(e, err);
-    if (rc == SM_OK)
-        rc = make_fanout(e, o, err);
+    if (rc != SM_OK) {
+        close_sinks(o);
+        return rc;
+    }
+    rc = make_fanout(e, o, err);
     if (rc == SM_OK)
         rc = make_pipeline(e, o, err);
     return rc;
@@ -201,6 +211,7 @@ void sm_engine_expire(struct sm_engine *e, int64_t now_ns)
 void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *registry)
 {
     sm_prom_registry_add(registry, "pipeline", sm_own_metrics_pipeline, e->pipeline);
+    sm_prom_registry_add(registry, "rules", sm_own_metrics_rules, e->rules);
     sm_prom_registry_add(registry, "fanout", sm_own_metrics_fanout, e->fanout);
     if (e->span_metrics) {
         sm_prom_registry_add(registry, "span_metrics", sm_spanmetrics_collect, e->span_metrics);

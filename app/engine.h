@@ -41,7 +41,7 @@ struct sm_engine_options {
     bool memory_triggers;
     int64_t start_ns; /* INLINE: where time starts */
     struct sm_store *store; /* becomes the first sink, named SM_ENGINE_STORE_SINK; must outlive the engine. NULL: none */
-    const struct sm_fanout_sink *sinks; /* taken */
+    const struct sm_fanout_sink *sinks; /* taken: closed at the end, also when the engine cannot be built */
     unsigned sink_count;
 };
 

@@ -1,6 +1,7 @@
 /* Writing spanmill's own metrics. */
 #include "app/own_metrics.h"
 
+#include "pipeline/sample/rules.h"
 #include "query/service.h"
 #include "store/store.h"
 
@@ -47,13 +48,46 @@ void sm_own_metrics_pipeline(void *ctx, struct sm_prom *p)
     sm_prom_family(p, "spanmill_spans_admitted_total", SM_PROM_COUNTER, "spans received, neither rejected nor duplicates");
     sm_prom_uint(p, SM_STR(""), received - rejected - sm_pipeline_stat(pipeline, SM_STAT_SPANS_DUPLICATE));
     struct sm_pipeline_gauges g = sm_pipeline_gauges(pipeline);
-    gauge(p, "spanmill_spans_open", "spans in open windows or waiting for a decision", (double)g.spans_open);
+    gauge(p, "spanmill_spans_open", "spans in open windows or waiting for a decision, at the last tick", (double)g.spans_open);
     gauge(p, "spanmill_traces_open", "open windows", (double)g.traces_open);
     gauge(p, "spanmill_span_bytes_open", "canonical bytes of open spans", (double)g.bytes_open);
     gauge(p, "spanmill_memory_bytes", "memory held for traces and payloads", (double)g.memory_bytes);
     gauge(p, "spanmill_memory_limit_bytes", "the memory budget", (double)g.memory_limit_bytes);
     gauge(p, "spanmill_shard_stall_seconds_max", "longest single piece of work of a shard since start",
           (double)g.stall_ns_max / 1e9);
+}
+
+static void counter(struct sm_prom *p, const char *name, const char *help, uint64_t value)
+{
+    sm_prom_family(p, name, SM_PROM_COUNTER, help);
+    sm_prom_uint(p, SM_STR(""), value);
+}
+
+static void write_rule(struct sm_prom *p, const char *rule, const char *outcome, uint64_t value)
+{
+    struct sm_buf labels = {0};
+    sm_prom_label(&labels, SM_STR("rule"), sm_str_c(rule));
+    sm_prom_label(&labels, SM_STR("outcome"), sm_str_c(outcome));
+    sm_prom_uint(p, sm_buf_str(&labels), value);
+    sm_buf_fini(&labels);
+}
+
+void sm_own_metrics_rules(void *ctx, struct sm_prom *p)
+{
+    struct sm_rules *rules = ctx;
+    const struct sm_policy *policy = sm_rules_policy(rules);
+    sm_prom_family(p, "spanmill_rule_traces_total", SM_PROM_COUNTER,
+                   "traces that a rule matched, by what it said (limited: left to its rate); shadow rules too");
+    for (unsigned i = 0; i <= policy->rule_count; i++) {
+        uint16_t rule = i < policy->rule_count ? (uint16_t)i : SM_RULE_DEFAULT;
+        const char *name = policy->rule_name(rules, rule);
+        struct sm_rule_counts c = sm_rules_counts(rules, rule);
+        write_rule(p, name, "keep", c.keep);
+        write_rule(p, name, "drop", c.drop);
+        write_rule(p, name, "limited", c.limit);
+    }
+    counter(p, "spanmill_rule_regex_limits_total", "comparisons given up because a regular expression backtracked too long",
+            sm_rules_regex_limits(rules));
 }
 
 void sm_own_metrics_fanout(void *ctx, struct sm_prom *p)
@@ -71,12 +105,6 @@ void sm_own_metrics_fanout(void *ctx, struct sm_prom *p)
             sm_buf_fini(&labels);
         }
     }
-}
-
-static void counter(struct sm_prom *p, const char *name, const char *help, uint64_t value)
-{
-    sm_prom_family(p, name, SM_PROM_COUNTER, help);
-    sm_prom_uint(p, SM_STR(""), value);
 }
 
 static void gauge_uint(struct sm_prom *p, const char *name, const char *help, uint64_t value)

@@ -1,12 +1,13 @@
-/* spanmill's own metrics: the pipeline's counters and gauges, the fan-out's, the store's, the query service's. */
+/* spanmill's own metrics: the pipeline's counters and gauges, the rules', the fan-out's, the store's, the query service's. */
 #ifndef SM_OWN_METRICS_H
 #define SM_OWN_METRICS_H
 
 #include "base/prom.h"
 #include "pipeline/pipeline.h"
 
-/* Collectors for sm_prom_registry_add; ctx is the struct sm_pipeline, the struct sm_fanout. */
+/* Collectors for sm_prom_registry_add; ctx is the struct sm_pipeline, the struct sm_rules, the struct sm_fanout. */
 void sm_own_metrics_pipeline(void *ctx, struct sm_prom *p);
+void sm_own_metrics_rules(void *ctx, struct sm_prom *p);
 void sm_own_metrics_fanout(void *ctx, struct sm_prom *p);
 
 /* The store; ctx is the struct sm_store. The query service; ctx is its struct sm_query_counters. */

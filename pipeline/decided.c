@@ -209,16 +209,11 @@ void sm_decided_prefetch(const struct sm_decided *d, struct sm_trace_id id)
         filter_prefetch(&d->old, hash);
 }
 
-static bool same_trace(struct sm_trace_id a, struct sm_trace_id b)
-{
-    return a.lo == b.lo && (a.hi == b.hi || !a.hi || !b.hi);
-}
-
 enum sm_decided_state sm_decided_find(const struct sm_decided *d, struct sm_trace_id id, struct sm_decision *decision)
 {
     if (d->kept_max) {
         for (uint32_t i = *kept_head(d, id.lo); i; i = d->kept[i - 1].next) {
-            if (same_trace(d->kept[i - 1].id, id)) {
+            if (sm_trace_id_meets(d->kept[i - 1].id, id)) {
                 *decision = d->kept[i - 1].decision;
                 decision->id_hi = d->kept[i - 1].id.hi;
                 return SM_DECIDED_KEPT;

@@ -24,6 +24,7 @@ enum {
     SLICE_SPANS = 2000,    /* spans decided before sockets are looked at again ... */
     SLICE_PER_TRACE = 8,   /* ... where a trace counts as so many more */
     EARLY_PER_TEND = 4096, /* traces decided early in one go */
+    NEWS = SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY, /* of a dropped trace: asks for a decision of its own */
 };
 
 const struct sm_windows sm_windows_default = {
@@ -59,7 +60,9 @@ struct sm_shard {
     struct sm_view_scratch *scratch;
     void *policy_scratch;
     void **analyzer_states;
-    struct sm_trace *closing;   /* over a limit: closed when the group is through */
+    struct sm_trace *over;      /* a limit: the span just copied was its last one */
+    uint32_t ids_joined;        /* in the group at hand */
+    bool closed_over;           /* a window was closed for its size since figures were published */
     struct parked_list waiting; /* posted with the tick that is being solved */
     struct parked_list asking;  /* will be posted with the next tick */
     bool posted;
@@ -287,7 +290,7 @@ static struct sm_trace *trace_for_dropped(struct sm_shard *s, uint64_t hash, str
     uint32_t count = 0;
     const struct sm_span *skeleton = sm_skeletons_find(s->skeletons, id, b->arrived_ns, &count);
     struct sm_trace *t;
-    if ((span->flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY)) && !has_span(skeleton, count, span->span_id)) {
+    if ((span->flags & NEWS) && !has_span(skeleton, count, span->span_id)) {
         t = trace_open(s, hash, id, b);
         if (t)
             t->reopened = true;
@@ -351,16 +354,6 @@ static SM_COLD void hold_other_source(struct sm_shard *s, struct sm_trace *t, co
     t->more_epochs = r;
 }
 
-/* A trace passed a limit: it takes no more spans, and closes when the group is through, because some still point to it. */
-static SM_COLD void mark_closing(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger)
-{
-    t->closing = true;
-    t->trigger = (uint8_t)trigger;
-    sm_wheel_remove(&s->wheel, t);
-    t->next = s->closing;
-    s->closing = t;
-}
-
 SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_span *span, const uint8_t *bytes,
                       const struct sm_batch *b)
 {
@@ -387,7 +380,7 @@ SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_sp
     if (SM_UNLIKELY(t->source != b->source))
         hold_other_source(s, t, b);
     if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes) && !t->parked)
-        mark_closing(s, t, t->span_count >= s->config.windows.max_spans ? SM_TRIGGER_SPANS : SM_TRIGGER_BYTES);
+        s->over = t;
 }
 
 SM_INLINE uint32_t index_at(const uint32_t *indexes, uint32_t i)
@@ -401,49 +394,64 @@ static void prefetch_trace(const struct sm_trace *t)
     __builtin_prefetch((const char *)t + SM_CACHE_LINE, 1);
 }
 
-/* The trace of a span whose id no trace has, or none exactly. */
-static struct sm_trace *join_or_open(struct sm_shard *s, uint64_t hash, const struct sm_batch *b, uint32_t k)
+/* The trace of a span, given how its id was found. */
+static struct sm_trace *found_or_opened(struct sm_shard *s, uint64_t hash, const struct sm_batch *b, uint32_t k,
+                                        struct sm_trace *found, enum sm_trace_match match)
 {
     struct sm_trace_id id = b->items[k].trace;
-    enum sm_trace_match match;
-    struct sm_trace *t = sm_trace_map_find(&s->map, hash, id, &match);
-    if (!t)
+    if (!found)
         return trace_for_new_id(s, hash, id, sm_batch_span(b, k), b);
     if (match == SM_TRACE_MATCH_JOINED) {
-        sm_stats_add(s->config.stats, SM_STAT_IDS_JOINED, 1);
-        widen_id(s, t, id);
+        s->ids_joined++;
+        widen_id(s, found, id);
     }
-    return t;
+    return found;
 }
 
-/* Finds or opens the traces of a group of spans. Ids that are not open are looked for among past decisions, whose memory is
- * fetched for all of them first. Whatever depends on which traces are open happens in the order of the spans, so that the
- * outcome does not depend on how they are grouped. */
-static void find_traces(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n,
-                        struct sm_trace **traces)
+/* Where this span goes changes where others go, or depends on whether windows close in between: a trace gets its high half,
+ * or several with one low half are open. */
+SM_INLINE bool sways_others(struct sm_trace_id id, enum sm_trace_match match)
+{
+    return match == SM_TRACE_MATCH_CLASH || (match == SM_TRACE_MATCH_JOINED && id.hi);
+}
+
+/* Finds or opens the traces of a group of spans; ids that are not open are looked for among past decisions, whose memory is
+ * fetched for all of them first. Returns for how many spans it did: the outcome must not depend on how spans are grouped, so
+ * a span that sways others makes a group by itself. */
+static uint32_t find_traces(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n,
+                            struct sm_trace **traces)
 {
     uint64_t hashes[GROUP];
     uint8_t others[GROUP];
     unsigned other_count = 0;
+    enum sm_trace_match match;
     for (uint32_t i = 0; i < n; i++) {
         hashes[i] = sm_trace_map_hash(b->items[index_at(indexes, i)].trace.lo);
         sm_trace_map_prefetch(&s->map, hashes[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
         struct sm_trace_id id = b->items[index_at(indexes, i)].trace;
-        enum sm_trace_match match;
         traces[i] = sm_trace_map_find(&s->map, hashes[i], id, &match);
         if (SM_LIKELY(traces[i] && match == SM_TRACE_MATCH_EXACT)) {
             prefetch_trace(traces[i]);
-        } else {
-            others[other_count++] = (uint8_t)i;
-            sm_decided_prefetch(s->decided, id);
+            continue;
         }
+        if (SM_UNLIKELY(sways_others(id, match))) {
+            n = SM_MAX(i, 1u);
+            if (i > 0)
+                break;
+        }
+        others[other_count++] = (uint8_t)i;
+        sm_decided_prefetch(s->decided, id);
     }
     for (unsigned i = 0; i < other_count; i++) {
-        uint32_t at = others[i];
-        traces[at] = join_or_open(s, hashes[at], b, index_at(indexes, at));
+        uint32_t at = others[i], k = index_at(indexes, at);
+        struct sm_trace *t = sm_trace_map_find(&s->map, hashes[at], b->items[k].trace, &match);
+        if (SM_UNLIKELY(at > 0 && sways_others(b->items[k].trace, match)))
+            return at;
+        traces[at] = found_or_opened(s, hashes[at], b, k, t, match);
     }
+    return n;
 }
 
 /* Gives traces that have no room a chunk, and fetches the places that will be written. What cannot be had is seen to when the
@@ -513,9 +521,17 @@ static const struct sm_view *lay_out(struct sm_shard *s, struct sm_trace *t, boo
     return v;
 }
 
+/* What reopened a trace is decided by itself, without what was there before. */
+static const struct sm_view *lay_out_for_decision(struct sm_shard *s, struct sm_trace *t)
+{
+    if (SM_UNLIKELY(t->reopened))
+        lay_out(s, t, true);
+    return lay_out(s, t, false);
+}
+
 static void remember(struct sm_shard *s, const struct sm_trace *t)
 {
-    if (t->late)
+    if (t->late || t->span_count == 0)
         return;
     if (t->verdict == SM_VERDICT_DROPPED) {
         sm_decided_add_dropped(s->decided, t->id);
@@ -529,8 +545,8 @@ static void remember(struct sm_shard *s, const struct sm_trace *t)
     sm_decided_add_kept(s->decided, t->id, &d);
 }
 
-/* The verdict is final: analyse, then hand on or free. The view is of this trace. What reopened a trace was decided by itself
- * and is analysed together with what went before. */
+/* The verdict is final, or there is nothing to decide about: analyse, then hand on or free. The view is of this trace. What
+ * reopened a trace is analysed together with what went before. */
 static void finish(struct sm_shard *s, struct sm_trace *t, const struct sm_view *v)
 {
     sm_trace_map_remove(&s->map, t);
@@ -581,7 +597,6 @@ static void propose(struct sm_shard *s, struct sm_trace *t, const struct sm_view
     policy->propose(policy->rules, s->policy_scratch, v, s->scratch, from, &p);
     if (p.what == SM_PROPOSED_LIMIT) {
         t->parked = true;
-        t->closing = false;
         parked_add(&s->asking, t, &p);
         return;
     }
@@ -601,6 +616,19 @@ static void count_closed(struct sm_shard *s, enum sm_trigger trigger)
     sm_stats_add(s->config.stats, stats[trigger], 1);
 }
 
+/* Late spans follow a drop, unless one among them would have opened a window of its own, had it come first. */
+static bool has_news(const struct sm_shard *s, const struct sm_trace *t, const struct sm_view *v)
+{
+    if (t->verdict != SM_VERDICT_DROPPED || !(t->span_flags & NEWS))
+        return false;
+    for (uint32_t i = v->context; i < v->count; i++) {
+        const struct sm_span *span = v->spans[i].span;
+        if ((span->flags & NEWS) && sm_view_find(s->scratch, span->span_id) >= v->context)
+            return true;
+    }
+    return false;
+}
+
 /* Closes a window that is out of the wheel. */
 static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger, int64_t now_ns)
 {
@@ -611,73 +639,121 @@ static void seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger
     t->trigger = (uint8_t)trigger;
     t->deadline_ns = now_ns;
     count_closed(s, trigger);
-    const struct sm_view *v = lay_out(s, t, t->late);
-    if (t->late) {
+    const struct sm_view *v = lay_out(s, t, t->late || t->reopened);
+    if (SM_UNLIKELY(t->late && has_news(s, t, v))) {
+        t->late = false;
+        t->reopened = true;
+    }
+    if (SM_UNLIKELY(t->reopened))
+        v = lay_out(s, t, false);
+    if (t->late || t->span_count == 0)
         finish(s, t, v);
-    } else {
+    else
         propose(s, t, v, 0);
-    }
 }
 
-static void seal_closing(struct sm_shard *s, int64_t now_ns)
-{
-    while (s->closing) {
-        struct sm_trace *t = s->closing;
-        s->closing = t->next;
-        seal(s, t, (enum sm_trigger)t->trigger, now_ns);
-    }
-}
-
-/* Closes what is over a limit. Spans of the group that came after that, `left`, then find their traces anew: where a trace is
- * cut depends on its own spans only, not on what else is in the batch or on the number of shards. */
-static SM_COLD void close_and_go_on(struct sm_shard *s, const struct sm_batch *b, const uint32_t *left, uint32_t n)
-{
-    seal_closing(s, b->arrived_ns);
-    for (uint32_t i = 0; i < n; i++) {
-        const struct sm_span *span = sm_batch_span(b, left[i]);
-        struct sm_trace *t = join_or_open(s, sm_trace_map_hash(b->items[left[i]].trace.lo), b, left[i]);
-        if (!t)
-            continue;
-        t->group_size += sm_span_head_size(span) + span->size;
-        append(s, t, span, sm_batch_bytes(b, left[i]), b);
-        seal_closing(s, b->arrived_ns);
-    }
-}
-
-static void ingest_group(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n)
-{
+/* A group of spans that is being copied. */
+struct group {
+    const struct sm_batch *batch;
+    const uint32_t *indexes;
+    uint32_t at, count;
     struct sm_trace *traces[GROUP];
-    uint32_t left[GROUP], left_count = 0;
-    find_traces(s, b, indexes, n, traces);
+};
+
+/* Stands for the trace of a span that is to be found again, because what was found is closed or has another id by now. */
+static struct sm_trace again;
+
+/* Spans of the group that are still to come find this trace again, or another. */
+static void find_anew(struct sm_shard *s, struct group *g, struct sm_trace *t)
+{
+    for (uint32_t i = g->at + 1; i < g->count; i++) {
+        if (g->traces[i] != t)
+            continue;
+        uint32_t k = index_at(g->indexes, i);
+        const struct sm_span *span = sm_batch_span(g->batch, k);
+        g->traces[i] = &again;
+        t->group_size -= sm_span_head_size(span) + span->size;
+        s->ids_joined -= g->batch->items[k].trace.hi != t->id.hi;
+    }
+}
+
+static SM_COLD struct sm_trace *find_again(struct sm_shard *s, struct group *g)
+{
+    uint32_t k = index_at(g->indexes, g->at);
+    enum sm_trace_match match;
+    struct sm_trace_id id = g->batch->items[k].trace;
+    const struct sm_span *span = sm_batch_span(g->batch, k);
+    uint64_t hash = sm_trace_map_hash(id.lo);
+    struct sm_trace *t = sm_trace_map_find(&s->map, hash, id, &match);
+    if (t && sways_others(id, match))
+        find_anew(s, g, t);
+    t = found_or_opened(s, hash, g->batch, k, t, match);
+    if (t)
+        t->group_size += sm_span_head_size(span) + span->size;
+    return t;
+}
+
+/* Closes what is over a limit: where a trace is cut depends on its own spans only, not on what else is in the batch or on the
+ * number of shards. */
+static SM_COLD void close_over(struct sm_shard *s, struct group *g)
+{
+    struct sm_trace *t = s->over;
+    s->over = NULL;
+    s->closed_over = true;
+    find_anew(s, g, t);
+    sm_wheel_remove(&s->wheel, t);
+    seal(s, t, t->span_count >= s->config.windows.max_spans ? SM_TRIGGER_SPANS : SM_TRIGGER_BYTES, g->batch->arrived_ns);
+}
+
+/* Returns how many spans of the group were taken, at least one. */
+static uint32_t ingest_group(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t n)
+{
+    struct group g;
+    struct sm_trace **traces = g.traces;
+    g.batch = b;
+    g.indexes = indexes;
+    g.count = n = find_traces(s, b, indexes, n, traces);
     make_room(s, b, indexes, n, traces);
     for (uint32_t i = 0; i < n; i++) {
         if (i + AHEAD < n && traces[i + AHEAD])
             prefetch_bytes(traces[i + AHEAD], sm_batch_span(b, index_at(indexes, i + AHEAD)));
-        if (SM_UNLIKELY(traces[i] == NULL))
-            continue;
         uint32_t k = index_at(indexes, i);
-        if (SM_UNLIKELY(traces[i]->closing))
-            left[left_count++] = k;
-        else
-            append(s, traces[i], sm_batch_span(b, k), sm_batch_bytes(b, k), b);
+        g.at = i;
+        struct sm_trace *t = SM_LIKELY(traces[i] != &again) ? traces[i] : find_again(s, &g);
+        if (SM_UNLIKELY(t == NULL))
+            continue;
+        append(s, t, sm_batch_span(b, k), sm_batch_bytes(b, k), b);
+        if (SM_UNLIKELY(s->over != NULL))
+            close_over(s, &g);
     }
-    if (SM_UNLIKELY(s->closing != NULL))
-        close_and_go_on(s, b, left, left_count);
+    sm_stats_add(s->config.stats, SM_STAT_IDS_JOINED, s->ids_joined);
+    s->ids_joined = 0;
+    return n;
+}
+
+static void publish_open(struct sm_shard *s)
+{
+    atomic_store_explicit(&s->gauges.spans_open, s->spans_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.bytes_open, s->bytes_open, memory_order_relaxed);
+    atomic_store_explicit(&s->gauges.traces_open, s->map.count, memory_order_relaxed);
+    s->closed_over = false;
 }
 
 void sm_shard_ingest(struct sm_shard *s, const struct sm_batch *b, const uint32_t *indexes, uint32_t count)
 {
-    for (uint32_t at = 0; at < count; at += GROUP) {
+    for (uint32_t at = 0; at < count;) {
         uint32_t n = SM_MIN(count - at, (uint32_t)GROUP);
         if (indexes) {
-            ingest_group(s, b, indexes + at, n);
+            at += ingest_group(s, b, indexes + at, n);
         } else {
             uint32_t all[GROUP];
             for (uint32_t i = 0; i < n; i++)
                 all[i] = at + i;
-            ingest_group(s, b, all, n);
+            at += ingest_group(s, b, all, n);
         }
     }
+    if (SM_UNLIKELY(s->closed_over))
+        publish_open(s);
 }
 
 /* --- ticks --- */
@@ -797,7 +873,7 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
     uint64_t threshold;
     bool granted = sm_coordinator_granted(s->config.coordinator, p->proposal.limiter, &c, &threshold);
     sm_trace_settle(p->trace);
-    const struct sm_view *v = lay_out(s, p->trace, false);
+    const struct sm_view *v = lay_out_for_decision(s, p->trace);
     if (!granted && p->proposal.or_next) {
         propose(s, p->trace, v, (uint16_t)(p->proposal.rule + 1));
         return;
@@ -807,13 +883,6 @@ static void settle_one(struct sm_shard *s, const struct parked *p)
         threshold = SM_MIN(threshold, p->proposal.next_threshold);
     apply(p->trace, &p->proposal, granted, granted ? threshold : SM_THRESHOLD_NEVER);
     finish(s, p->trace, v);
-}
-
-static void publish_open(struct sm_shard *s)
-{
-    atomic_store_explicit(&s->gauges.spans_open, s->spans_open, memory_order_relaxed);
-    atomic_store_explicit(&s->gauges.bytes_open, s->bytes_open, memory_order_relaxed);
-    atomic_store_explicit(&s->gauges.traces_open, s->map.count, memory_order_relaxed);
 }
 
 bool sm_shard_settle(struct sm_shard *s)

@@ -90,7 +90,8 @@ void sm_shard_tend(struct sm_shard *s, int64_t now_ns, uint32_t epoch, uint64_t 
 struct sm_trace *sm_shard_find(struct sm_shard *s, struct sm_trace_id id); /* settled for reading; NULL when not open */
 void sm_shard_each(struct sm_shard *s, void (*fn)(void *ctx, const struct sm_trace *trace), void *ctx);
 
-/* Figures that other threads may read. */
+/* Figures that other threads may read. What is open is published at ticks, and when spans left without one (a window closed for
+ * its size, a limit was settled); what only came in since then is not in it yet. */
 struct sm_shard_gauges {
     _Atomic uint64_t spans_open;
     _Atomic uint64_t bytes_open;

@@ -7,7 +7,7 @@
 
 /* In the ring, in front of `count` heads. */
 struct skeleton {
-    uint64_t lo;
+    struct sm_trace_id id;
     int64_t sealed_ns;
     uint64_t position; /* of itself, in bytes ever written: tells whether an index entry still means it */
     uint64_t older;    /* index entry of the skeleton before it with this slot; 0: none */
@@ -76,26 +76,27 @@ static struct skeleton *skeleton_at(const struct sm_skeletons *s, uint64_t entry
     return k->position == entry - 1 ? k : NULL;
 }
 
-/* The skeleton of an id and the entry that leads to it; NULL when there is none. */
-static struct skeleton *find(const struct sm_skeletons *s, uint64_t lo, uint64_t **entry)
+/* The newest skeleton of an id and the entry that leads to it; NULL when there is none. */
+static struct skeleton *find(const struct sm_skeletons *s, struct sm_trace_id id, uint64_t **entry)
 {
-    *entry = slot_of(s, lo);
+    *entry = slot_of(s, id.lo);
     struct skeleton *k = skeleton_at(s, **entry);
-    for (unsigned walked = 0; k && k->lo != lo; walked++) {
+    for (unsigned walked = 0; k && !sm_trace_id_meets(k->id, id); walked++) {
         *entry = &k->older;
         k = walked < CHAIN_MAX ? skeleton_at(s, k->older) : NULL;
     }
     return k;
 }
 
-/* Takes out what an id had; returns when that was sealed, or now_ns. */
-static int64_t replace(struct sm_skeletons *s, uint64_t lo, int64_t now_ns)
+/* Takes out what an id had and widens it by that; returns when that was sealed, or now_ns. */
+static int64_t replace(struct sm_skeletons *s, struct sm_trace_id *id, int64_t now_ns)
 {
     uint64_t *entry;
-    const struct skeleton *k = find(s, lo, &entry);
+    const struct skeleton *k = find(s, *id, &entry);
     if (!k)
         return now_ns;
     *entry = k->older;
+    id->hi |= k->id.hi; /* they are equal unless one is 0 */
     return k->sealed_ns;
 }
 
@@ -104,12 +105,13 @@ void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_
     size_t size = sizeof(struct skeleton) + view->count * sizeof(struct sm_span);
     if (!s->ring || size > s->size / 4)
         return;
-    int64_t before_ns = replace(s, view->trace->id.lo, now_ns);
+    struct sm_trace_id id = view->trace->id;
+    int64_t before_ns = replace(s, &id, now_ns);
     int64_t sealed_ns = view->context ? before_ns : now_ns;
     uint64_t position = reserve(s, size);
     struct skeleton *k = (struct skeleton *)(s->ring + position % s->size);
-    uint64_t *slot = slot_of(s, view->trace->id.lo);
-    *k = (struct skeleton){view->trace->id.lo, sealed_ns, position, *slot, view->count, (uint32_t)size};
+    uint64_t *slot = slot_of(s, id.lo);
+    *k = (struct skeleton){id, sealed_ns, position, *slot, view->count, (uint32_t)size};
     struct sm_span *heads = (struct sm_span *)(k + 1);
     for (uint32_t i = 0; i < view->count; i++) {
         heads[i] = *view->spans[i].span;
@@ -124,7 +126,7 @@ const struct sm_span *sm_skeletons_find(const struct sm_skeletons *s, struct sm_
     if (!s->ring)
         return NULL;
     uint64_t *at;
-    const struct skeleton *k = find(s, id.lo, &at);
+    const struct skeleton *k = find(s, id, &at);
     if (!k || now_ns - k->sealed_ns > s->grace_ns)
         return NULL;
     *count = k->count;

@@ -21,7 +21,7 @@ void sm_skeletons_free(struct sm_skeletons *s);
 void sm_skeletons_add(struct sm_skeletons *s, const struct sm_view *view, int64_t now_ns);
 
 /* The heads of a trace that was sealed less than grace_ns ago, without side records; NULL when there are none. Valid until the
- * next add. Ids compare by their low halves, as in pipeline/decided.h. */
+ * next add. A 64-bit id finds the newest of its low half; ids of 128 bits are told apart. */
 const struct sm_span *sm_skeletons_find(const struct sm_skeletons *s, struct sm_trace_id id, int64_t now_ns,
                                         uint32_t *count);
 

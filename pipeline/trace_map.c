@@ -26,6 +26,7 @@ struct sm_trace *sm_trace_map_find(const struct sm_trace_map *m, uint64_t hash, 
     const struct sm_trace_map_table *t = &m->tables[hash >> SM_TRACE_MAP_SHIFT];
     struct sm_trace *joinable = NULL;
     unsigned joinable_count = 0;
+    bool clash = false;
     for (uint32_t i = (uint32_t)hash & t->mask; t->entries[i].trace; i = (i + 1) & t->mask) {
         if (t->entries[i].lo != id.lo)
             continue;
@@ -33,13 +34,18 @@ struct sm_trace *sm_trace_map_find(const struct sm_trace_map *m, uint64_t hash, 
             *match = SM_TRACE_MATCH_EXACT;
             return t->entries[i].trace;
         }
+        clash = true;
         if (id.hi == 0 || t->entries[i].hi == 0) {
             joinable = t->entries[i].trace;
             joinable_count++;
         }
     }
-    *match = joinable_count == 1 ? SM_TRACE_MATCH_JOINED : SM_TRACE_MATCH_NONE;
-    return joinable_count == 1 ? joinable : NULL;
+    if (joinable_count == 1) {
+        *match = SM_TRACE_MATCH_JOINED;
+        return joinable;
+    }
+    *match = clash ? SM_TRACE_MATCH_CLASH : SM_TRACE_MATCH_NONE;
+    return NULL;
 }
 
 static void put(struct sm_trace_map_table *t, uint64_t hash, struct sm_trace_map_entry entry)

@@ -43,8 +43,8 @@ SM_INLINE void sm_trace_map_prefetch(const struct sm_trace_map *m, uint64_t hash
     __builtin_prefetch(&t->entries[hash & t->mask]);
 }
 
-/* How an id was found. */
-enum sm_trace_match { SM_TRACE_MATCH_NONE, SM_TRACE_MATCH_EXACT, SM_TRACE_MATCH_JOINED };
+/* How an id was found. CLASH: not, though traces with its low half are open. */
+enum sm_trace_match { SM_TRACE_MATCH_NONE, SM_TRACE_MATCH_EXACT, SM_TRACE_MATCH_JOINED, SM_TRACE_MATCH_CLASH };
 
 /* The open trace of this id. A 64-bit id joins a 128-bit one with the same low half when exactly one such trace is open, and
  * the other way round; two 128-bit ids never join. */

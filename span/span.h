@@ -95,6 +95,12 @@ SM_INLINE bool sm_trace_id_eq(struct sm_trace_id a, struct sm_trace_id b)
     return a.hi == b.hi && a.lo == b.lo;
 }
 
+/* May mean one trace: the same id, or a 64-bit form of it. */
+SM_INLINE bool sm_trace_id_meets(struct sm_trace_id a, struct sm_trace_id b)
+{
+    return a.lo == b.lo && (a.hi == b.hi || !a.hi || !b.hi);
+}
+
 /* Byte order of the 16-byte form. */
 SM_INLINE int sm_trace_id_cmp(struct sm_trace_id a, struct sm_trace_id b)
 {

@@ -71,7 +71,6 @@ struct sm_trace {
     uint16_t source;     /* of the first span; its clock drives the window */
     uint32_t epoch;      /* oldest epoch of its source */
     bool has_root;       /* a span without parent is there */
-    bool closing;        /* over a limit: takes no more spans */
     bool parked;         /* the window closed, the decision waits for a limiter */
     bool late;           /* spans that follow a decision already made */
     uint8_t trigger;     /* enum sm_trigger */

@@ -81,6 +81,9 @@ def test_rules_decide(daemon, collector):
         assert post(d.urls["OTLP HTTP"], otlp((i + 1, i + 1, 0, name)))[0] == 200
     assert [span.name for _, _, span in sink.wait(2)] == ["a", "a"]
     poll(lambda: d.stat("spanmill_traces_decided_total", verdict="dropped") == 2, "two are dropped")
+    assert d.stat("spanmill_rule_traces_total", rule="drop-b", outcome="drop") == 2
+    assert d.stat("spanmill_rule_traces_total", rule="default", outcome="keep") == 2
+    assert d.stat("spanmill_rule_regex_limits_total") == 0
     d.check_balance()
 
 

@@ -19,6 +19,7 @@ struct list {
 
 struct window {
     bool open, late;
+    bool reopened; /* news of a dropped trace: decided by itself, linked to what went before */
     int64_t opened_ns, last_ns;
     bool has_root;
     uint64_t bytes;
@@ -208,48 +209,84 @@ static void remember_skeleton(struct known *k, const struct list *context, const
     k->has_skeleton = true;
 }
 
+/* Moves what is no duplicate of what went before, nor of another span of the list, to the front. */
+static void take_out_duplicates(struct model *m, const struct list *context, struct list *spans)
+{
+    struct list fresh = {spans->items, 0};
+    for (uint32_t i = 0; i < spans->count; i++) {
+        if (is_duplicate(m, context, &fresh, spans->items[i]))
+            m->sums->duplicates++;
+        else
+            fresh.items[fresh.count++] = spans->items[i];
+    }
+    spans->count = fresh.count;
+}
+
 static const struct list *context_of(const struct model *m, const struct known *k, int64_t at_ns)
 {
     bool there = k->has_skeleton && m->config->late.grace_ns && at_ns - k->sealed_ns <= m->config->late.grace_ns;
     return there ? &k->skeleton : NULL;
 }
 
+static bool is_news(const struct model *m, const struct list *context, const struct sim_span *s)
+{
+    if (!(s->head.flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY)))
+        return false;
+    for (uint32_t i = 0; context && i < context->count; i++) {
+        if (span_of(m, context->items[i])->span_id == s->span_id)
+            return false;
+    }
+    return true;
+}
+
+static bool has_news(const struct model *m, const struct list *context, const struct list *spans)
+{
+    for (uint32_t i = 0; i < spans->count; i++) {
+        if (is_news(m, context, span_of(m, spans->items[i])))
+            return true;
+    }
+    return false;
+}
+
 static void close_window(struct model *m, uint32_t trace, enum sm_trigger trigger, int64_t closed_ns)
 {
     struct known *k = &m->known[trace];
     struct window *w = &k->window;
-    struct list fresh = {0};
-    const struct list *context = w->late ? context_of(m, k, w->opened_ns) : NULL;
-    for (uint32_t i = 0; i < w->spans.count; i++) {
-        if (is_duplicate(m, context, &fresh, w->spans.items[i]))
-            m->sums->duplicates++;
-        else
-            push(&fresh, w->spans.items[i]);
+    struct list *fresh = &w->spans;
+    const struct list *context = w->late || w->reopened ? context_of(m, k, w->opened_ns) : NULL;
+    take_out_duplicates(m, context, fresh);
+    bool late = w->late;
+    if (late && k->fate == DROPPED && has_news(m, context, fresh)) {
+        w->late = false;
+        w->reopened = true;
     }
-    m->sums->spans += fresh.count;
-    count_calls(m, &fresh);
-    if (!w->late)
-        count_links(m, &fresh);
-    else if (fresh.count)
+    if (w->reopened) { /* walks along one span id are limited, so that each look may find more */
+        take_out_duplicates(m, NULL, fresh);
+        take_out_duplicates(m, context, fresh);
+    }
+    m->sums->spans += fresh->count;
+    count_calls(m, fresh);
+    if (!w->late && !context)
+        count_links(m, fresh);
+    else if (fresh->count)
         m->tainted[m->traffic->traces[trace].pool] = true;
-    const struct capture_trace *t = delivery_of(m, trace, &fresh, closed_ns);
-    if (w->late && k->fate == KEPT && !t && fresh.count)
+    const struct capture_trace *t = delivery_of(m, trace, fresh, closed_ns);
+    if (w->late && k->fate == KEPT && !t && fresh->count)
         differ(m, trace, "late spans of a kept trace were not delivered");
     if (w->late && k->fate == DROPPED && t)
         differ(m, trace, "late spans of a dropped trace were delivered");
-    if (!w->late)
+    if (!w->late && fresh->count)
         k->fate = t ? KEPT : DROPPED;
-    if (t && t->trigger != (w->late && trigger == SM_TRIGGER_SHUTDOWN ? SM_TRIGGER_LATE : trigger)) {
+    if (t && t->trigger != (late && trigger == SM_TRIGGER_SHUTDOWN ? SM_TRIGGER_LATE : trigger)) {
         sm_buf_printf(m->text, "closed by %s, should be %s; ", sm_trigger_name((enum sm_trigger)t->trigger),
                       sm_trigger_name(trigger));
         differ(m, trace, "something else closed the window");
     }
     if (t)
-        compare_spans(m, trace, &fresh, t);
-    remember_skeleton(k, context, &fresh, closed_ns);
+        compare_spans(m, trace, fresh, t);
+    remember_skeleton(k, context, fresh, closed_ns);
     m->sums->windows++;
-    m->sums->late_windows += w->late;
-    free(fresh.items);
+    m->sums->late_windows += late;
     free(w->spans.items);
     *w = (struct window){.open = false};
 }
@@ -296,17 +333,6 @@ static void open_window(struct model *m, uint32_t trace, bool late, int64_t at_n
     m->opened.items[m->opened.count++] = trace;
 }
 
-static bool is_news(const struct model *m, const struct list *context, const struct sim_span *s)
-{
-    if (!(s->head.flags & (SM_SPAN_ERROR | SM_SPAN_DEBUG)))
-        return false;
-    for (uint32_t i = 0; context && i < context->count; i++) {
-        if (span_of(m, context->items[i])->span_id == s->span_id)
-            return false;
-    }
-    return true;
-}
-
 /* False when the span needs no window: it came too late for a dropped trace. */
 static bool find_window(struct model *m, const struct sim_span *s, int64_t at_ns)
 {
@@ -319,6 +345,7 @@ static bool find_window(struct model *m, const struct sim_span *s, int64_t at_ns
         if (!news && !context)
             return false;
         open_window(m, s->trace, !news, at_ns);
+        k->window.reopened = news;
     } else {
         open_window(m, s->trace, k->fate == KEPT, at_ns);
     }

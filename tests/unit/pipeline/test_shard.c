@@ -177,6 +177,75 @@ Test(shard, two_128_bit_ids_never_join)
     rig_close(&r);
 }
 
+/* A batch of spans of few ids in several widths, errors among them, and windows that overflow in its middle. */
+static void random_spans(unsigned seed, struct rig_span *spans, unsigned n)
+{
+    uint64_t x = seed + 1;
+    for (unsigned i = 0; i < n; i++) {
+        x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
+        spans[i] = (struct rig_span){.trace = 7 + (x >> 33) % 2, .trace_hi = (x >> 40) % 4, .id = i + 1, .parent = 1,
+                                     .error = (x >> 50) % 8 == 0};
+    }
+}
+
+static void expect_same(const struct rig *a, const struct rig *b, unsigned seed)
+{
+    for (unsigned i = 0; i < SM_STAT_COUNT; i++) {
+        if (i != SM_STAT_PAYLOADS && i != SM_STAT_PAYLOAD_BYTES && i != SM_STAT_BIG_CHUNKS)
+            cr_assert_eq(rig_stat(a, i), rig_stat(b, i), "seed %u: %s{%s} %lu, one by one %lu", seed, sm_stat_infos[i].metric,
+                         sm_stat_infos[i].labels, (unsigned long)rig_stat(a, i), (unsigned long)rig_stat(b, i));
+    }
+    cr_assert_eq(a->seen_count, b->seen_count);
+    for (unsigned i = 0; i < a->seen_count; i++) {
+        const struct rig_seen *p = &a->seen[i], *q = &b->seen[i];
+        cr_assert(p->id.hi == q->id.hi && p->id.lo == q->id.lo && p->spans == q->spans && p->late == q->late &&
+                      p->trigger == q->trigger, "seed %u, trace %u", seed, i);
+    }
+}
+
+static const struct rig_span narrow_first[] = {
+    {.trace = 7, .id = 1},
+    {.trace = 7, .trace_hi = 1, .id = 2},
+    {.trace = 7, .trace_hi = 2, .id = 3},
+    {.trace = 7, .id = 4}, /* the first trace is wide by now, and two could be meant */
+};
+
+static const struct sm_rule_spec drop_fine[] = {{.name = "errors", .when = "{ status = error }", .action = SM_RULE_KEEP},
+                                                {.name = "rest", .action = SM_RULE_DROP}};
+
+/* How spans are grouped depends on the number of shards and on what else is in a payload. */
+static void expect_grouping_does_not_matter(const struct rig_span *spans, unsigned n, unsigned seed, bool with_rules)
+{
+    static struct rig batch, single;
+    struct rig *both[] = {&batch, &single};
+    for (unsigned k = 0; k < 2; k++) {
+        *both[k] = (struct rig){.windows = sm_windows_default};
+        both[k]->windows.max_spans = seed % 2 ? 5 : 1000;
+        if (with_rules)
+            both[k]->rules = (struct sm_rules_config){.rules = drop_fine, .count = 2};
+        rig_open(both[k]);
+    }
+    rig_span(&batch, T0, spans[0]);
+    rig_submit(&batch, T0, spans + 1, n - 1);
+    for (unsigned i = 0; i < n; i++)
+        rig_span(&single, T0, spans[i]);
+    rig_advance(&batch, T0 + 60 * SM_SEC);
+    rig_advance(&single, T0 + 60 * SM_SEC);
+    expect_same(&batch, &single, seed);
+    rig_close(&batch);
+    rig_close(&single);
+}
+
+Test(shard, how_spans_are_grouped_does_not_matter)
+{
+    expect_grouping_does_not_matter(narrow_first, SM_ARRAY_LEN(narrow_first), 0, false);
+    for (unsigned seed = 0; seed < 100; seed++) {
+        struct rig_span spans[200];
+        random_spans(seed, spans, SM_ARRAY_LEN(spans));
+        expect_grouping_does_not_matter(spans, SM_ARRAY_LEN(spans), seed, seed / 2 % 2);
+    }
+}
+
 Test(shard, duplicates_are_counted_once)
 {
     rig_open(&r);
@@ -226,9 +295,6 @@ Test(shard, after_the_grace_late_spans_are_unlinked)
     rig_close(&r);
 }
 
-static const struct sm_rule_spec drop_fine[] = {{.name = "errors", .when = "{ status = error }", .action = SM_RULE_KEEP},
-                                                {.name = "rest", .action = SM_RULE_DROP}};
-
 Test(shard, late_spans_of_a_dropped_trace_follow_it_but_news_of_an_error_opens_a_window)
 {
     r.rules = (struct sm_rules_config){.rules = drop_fine, .count = 2};
@@ -258,6 +324,53 @@ Test(shard, of_a_dropped_trace_without_skeleton_late_spans_are_only_counted)
     rig_span(&r, T0 + 200 * SM_SEC, (struct rig_span){.trace = 1, .id = 2, .parent = 1});
     cr_expect_eq(rig_stat(&r, SM_STAT_SPANS_SAMPLED_OUT), 2, "at once, without a window");
     cr_expect_eq(rig_stat(&r, SM_STAT_SPANS_LATE_UNLINKED), 1);
+    rig_close(&r);
+}
+
+/* What reopened a trace turns out to be known when its window closes: there is nothing to decide, and nothing is. */
+Test(shard, a_reopened_window_of_nothing_but_duplicates_is_not_decided)
+{
+    static const struct sm_rule_spec limit[] = {
+        {.name = "fine", .when = "{ status != error }", .action = SM_RULE_DROP},
+        {.name = "errors", .action = SM_RULE_RATE, .spans_per_second = 0.001, .burst_spans = 2, .else_next = false}};
+    r.rules = (struct sm_rules_config){.rules = limit, .count = 2};
+    rig_open(&r);
+    rig_span(&r, T0, (struct rig_span){.trace = 7, .id = 1});
+    rig_advance(&r, T0 + 10 * SM_SEC);
+    struct rig_span news = {.trace = 7, .trace_hi = 5, .id = 2, .parent = 1, .error = true};
+    struct rig_span other = {.trace = 7, .trace_hi = 6, .id = 3, .parent = 1, .error = true};
+    rig_span(&r, T0 + 10 * SM_SEC, other);
+    rig_span(&r, T0 + 11 * SM_SEC, news);
+    news.trace_hi = 0; /* one of two: a window of its own */
+    rig_span(&r, T0 + 12 * SM_SEC, news);
+    cr_expect_eq(rig_stat(&r, SM_STAT_TRACES_OPENED), 4);
+    rig_advance(&r, T0 + 40 * SM_SEC);
+    cr_expect_eq(rig_stat(&r, SM_STAT_SPANS_DUPLICATE), 1);
+    cr_expect_eq(rig_stat(&r, SM_STAT_SPANS_KEPT), 2);
+    cr_expect_eq(rig_stat(&r, SM_STAT_TRACES_KEPT), 2);
+    cr_expect_eq(rig_stat(&r, SM_STAT_TRACES_SAMPLED_OUT), 1);
+    cr_expect_eq(sm_rules_counts(r.compiled, 2).matched, 2, "rules were not asked about it");
+    rig_check_balance(&r, 0);
+    rig_close(&r);
+}
+
+/* A rate is not charged for spans that are duplicates of what went before. */
+Test(shard, a_reopened_window_is_decided_without_its_duplicates)
+{
+    static const struct sm_rule_spec rules[] = {
+        {.name = "errors", .when = "{ status = error }", .action = SM_RULE_RATE, .spans_per_second = 0.001, .burst_spans = 2},
+        {.name = "rest", .action = SM_RULE_DROP}};
+    r.rules = (struct sm_rules_config){.rules = rules, .count = 2};
+    rig_open(&r);
+    struct rig_span old[] = {{.trace = 7, .id = 1}, {.trace = 7, .id = 2, .parent = 1}, {.trace = 7, .id = 3, .parent = 1}};
+    rig_submit(&r, T0, old, 3);
+    rig_advance(&r, T0 + 10 * SM_SEC);
+    cr_expect_eq(rig_stat(&r, SM_STAT_SPANS_SAMPLED_OUT), 3);
+    rig_span(&r, T0 + 10 * SM_SEC, (struct rig_span){.trace = 7, .id = 4, .parent = 1, .error = true});
+    rig_submit(&r, T0 + 10 * SM_SEC, old, 3);
+    rig_advance(&r, T0 + 40 * SM_SEC);
+    cr_expect_eq(rig_stat(&r, SM_STAT_SPANS_DUPLICATE), 3);
+    cr_expect_eq(rig_stat(&r, SM_STAT_SPANS_KEPT), 1, "four spans would not pass");
     rig_close(&r);
 }
 

@@ -10,9 +10,9 @@ static struct sm_span spans[1000];
 static struct sm_view_span view_spans[1000];
 static struct sm_trace trace;
 
-static void add(struct sm_skeletons *s, uint64_t id, uint32_t count, int64_t now_ns)
+static void add_wide(struct sm_skeletons *s, uint64_t hi, uint64_t id, uint32_t count, int64_t now_ns)
 {
-    trace.id = (struct sm_trace_id){.hi = 1, .lo = id};
+    trace.id = (struct sm_trace_id){.hi = hi, .lo = id};
     for (uint32_t i = 0; i < count; i++) {
         spans[i] = (struct sm_span){.span_id = id * 1000 + i, .n_wanted = 3, .flags = SM_SPAN_PRIVATE | SM_SPAN_ERROR};
         view_spans[i] = (struct sm_view_span){.span = &spans[i]};
@@ -21,10 +21,15 @@ static void add(struct sm_skeletons *s, uint64_t id, uint32_t count, int64_t now
     sm_skeletons_add(s, &view, now_ns);
 }
 
-static bool has(const struct sm_skeletons *s, uint64_t id, uint32_t count, int64_t now_ns)
+static void add(struct sm_skeletons *s, uint64_t id, uint32_t count, int64_t now_ns)
+{
+    add_wide(s, 1, id, count, now_ns);
+}
+
+static bool has_wide(const struct sm_skeletons *s, uint64_t hi, uint64_t id, uint32_t count, int64_t now_ns)
 {
     uint32_t found = 0;
-    const struct sm_span *heads = sm_skeletons_find(s, (struct sm_trace_id){.hi = 2, .lo = id}, now_ns, &found);
+    const struct sm_span *heads = sm_skeletons_find(s, (struct sm_trace_id){.hi = hi, .lo = id}, now_ns, &found);
     if (!heads)
         return false;
     cr_assert_eq(found, count);
@@ -33,7 +38,28 @@ static bool has(const struct sm_skeletons *s, uint64_t id, uint32_t count, int64
     return true;
 }
 
-Test(skeletons, are_found_by_the_low_half_within_the_grace)
+static bool has(const struct sm_skeletons *s, uint64_t id, uint32_t count, int64_t now_ns)
+{
+    return has_wide(s, 1, id, count, now_ns);
+}
+
+Test(skeletons, forms_of_one_id_meet_but_wide_ids_are_told_apart)
+{
+    struct sm_skeletons *s = sm_skeletons_new(1 << 20, SECONDS(60));
+    add_wide(s, 5, 1, 3, 0);
+    add_wide(s, 6, 1, 4, 0);
+    cr_expect(has_wide(s, 5, 1, 3, 0), "the other one did not replace it");
+    cr_expect(has_wide(s, 6, 1, 4, 0));
+    cr_expect_not(has_wide(s, 7, 1, 0, 0));
+    cr_expect(has_wide(s, 0, 1, 4, 0), "the newest");
+    add_wide(s, 0, 1, 5, 0);
+    cr_expect(has_wide(s, 6, 1, 5, 0), "replaced by its short form, and stays wide");
+    cr_expect(has_wide(s, 5, 1, 3, 0));
+    cr_expect_not(has_wide(s, 7, 1, 0, 0));
+    sm_skeletons_free(s);
+}
+
+Test(skeletons, are_found_within_the_grace)
 {
     struct sm_skeletons *s = sm_skeletons_new(1 << 20, SECONDS(60));
     cr_expect_not(has(s, 1, 3, 0));

@@ -31,13 +31,14 @@ Test(trace_map, ids_of_both_widths)
     struct sm_trace *wide = add(9, 5);
     cr_expect(find(9, 5, &match) == wide && match == SM_TRACE_MATCH_EXACT);
     cr_expect(find(0, 5, &match) == wide && match == SM_TRACE_MATCH_JOINED);
-    cr_expect(!find(8, 5, &match) && match == SM_TRACE_MATCH_NONE);
+    cr_expect(!find(8, 5, &match) && match == SM_TRACE_MATCH_CLASH);
+    cr_expect(!find(8, 6, &match) && match == SM_TRACE_MATCH_NONE);
     struct sm_trace *narrow = add(0, 5);
     cr_expect(find(0, 5, &match) == narrow && match == SM_TRACE_MATCH_EXACT);
     cr_expect(find(8, 5, &match) == narrow && match == SM_TRACE_MATCH_JOINED);
     sm_trace_map_widen(&m, narrow, 8);
     cr_expect(narrow->id.hi == 8 && find(8, 5, &match) == narrow && match == SM_TRACE_MATCH_EXACT);
-    cr_expect(!find(0, 5, &match) && match == SM_TRACE_MATCH_NONE, "two could be meant");
+    cr_expect(!find(0, 5, &match) && match == SM_TRACE_MATCH_CLASH, "two could be meant");
     take(wide);
     cr_expect(find(0, 5, &match) == narrow && match == SM_TRACE_MATCH_JOINED);
     take(narrow);
