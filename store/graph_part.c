@@ -1,0 +1,116 @@
+/* Rows of the dependency graph: one per edge. */
+#include "store/graph_part.h"
+
+#include "base/pb.h"
+
+static void put_varint(struct sm_buf *b, uint64_t v)
+{
+    sm_buf_reserve(b, SM_PB_VARINT_SIZE_MAX);
+    b->size = (size_t)(sm_pb_put_varint(b->data + b->size, v) - b->data);
+}
+
+static void put_name(struct sm_buf *b, struct sm_str name, unsigned more)
+{
+    name.len = SM_MIN(name.len, (size_t)SM_GRAPH_PART_NAME_MAX);
+    put_varint(b, name.len + more);
+    sm_buf_put_str(b, name);
+}
+
+static void put_latency(struct sm_buf *b, const struct sm_hist *h)
+{
+    uint64_t counts[SM_HIST_BUCKETS] = {0};
+    unsigned buckets = 0;
+    sm_hist_add_counts(h, counts);
+    for (unsigned i = 0; i < SM_HIST_BUCKETS; i++)
+        buckets += counts[i] != 0;
+    put_varint(b, h->count);
+    put_varint(b, h->sum_ns);
+    put_varint(b, buckets);
+    for (unsigned i = 0; i < SM_HIST_BUCKETS; i++) {
+        if (!counts[i])
+            continue;
+        sm_buf_putc(b, (char)i);
+        put_varint(b, counts[i]);
+    }
+}
+
+bool sm_graph_part_put(struct sm_graph_part *part, const struct sm_graph_edge *edge)
+{
+    struct sm_buf *b = &part->rows;
+    size_t before = b->size;
+    if (part->edges && sm_str_eq(part->parent, edge->parent))
+        put_varint(b, 0);
+    else
+        put_name(b, edge->parent, 1);
+    put_name(b, edge->child, 0);
+    put_varint(b, edge->types);
+    put_varint(b, edge->calls);
+    put_varint(b, edge->errors);
+    put_latency(b, &edge->latency);
+    if (b->size > SM_GRAPH_PART_ROWS_MAX) {
+        b->size = before;
+        return false;
+    }
+    part->parent = edge->parent;
+    part->edges++;
+    return true;
+}
+
+static const uint8_t *get_name(const uint8_t *p, const uint8_t *end, uint64_t len, struct sm_str *name)
+{
+    if (!p || len > SM_GRAPH_PART_NAME_MAX || len > (uint64_t)(end - p))
+        return NULL;
+    *name = sm_str(p, len);
+    return p + len;
+}
+
+static const uint8_t *get_latency(const uint8_t *p, const uint8_t *end, struct sm_hist_pool *pool, struct sm_hist *h)
+{
+    uint64_t observed, sum_ns, buckets, n;
+    if (!(p = sm_pb_varint(p, end, &observed)) || !(p = sm_pb_varint(p, end, &sum_ns)) || !(p = sm_pb_varint(p, end, &buckets)))
+        return NULL;
+    while (buckets--) {
+        if (p == end || *p >= SM_HIST_BUCKETS)
+            return NULL;
+        unsigned bucket = *p++;
+        if (!(p = sm_pb_varint(p, end, &n)) || n > UINT32_MAX)
+            return NULL;
+        sm_hist_restore(h, pool, bucket, (uint32_t)n);
+    }
+    h->count = observed;
+    h->sum_ns = sum_ns;
+    return p;
+}
+
+static const uint8_t *get_row(const uint8_t *p, const uint8_t *end, bool first, struct sm_hist_pool *pool,
+                              struct sm_graph_edge *edge)
+{
+    uint64_t len, types;
+    if (!(p = sm_pb_varint(p, end, &len)) || (first && len == 0))
+        return NULL;
+    if (len && !(p = get_name(p, end, len - 1, &edge->parent)))
+        return NULL;
+    if (!(p = sm_pb_varint(p, end, &len)) || !(p = get_name(p, end, len, &edge->child)))
+        return NULL;
+    if (!(p = sm_pb_varint(p, end, &types)) || types > UINT8_MAX)
+        return NULL;
+    edge->types = (uint32_t)types;
+    if (!(p = sm_pb_varint(p, end, &edge->calls)) || !(p = sm_pb_varint(p, end, &edge->errors)))
+        return NULL;
+    return get_latency(p, end, pool, &edge->latency);
+}
+
+bool sm_graph_part_rows(struct sm_str rows, uint32_t edges, struct sm_hist_pool *pool, sm_graph_edge_fn fn, void *ctx)
+{
+    const uint8_t *p = (const uint8_t *)rows.ptr, *end = sm_pb_end(rows.ptr, rows.len);
+    struct sm_graph_edge edge = {0};
+    for (uint32_t i = 0; i < edges; i++) {
+        sm_hist_pool_reset(pool);
+        edge.latency = (struct sm_hist){0};
+        p = get_row(p, end, i == 0, pool, &edge);
+        if (!p)
+            return false;
+        fn(ctx, &edge);
+    }
+    return p == end;
+}
