@@ -352,13 +352,10 @@ static void limit_waiting(struct sm_graph_keep *k)
     uint32_t i = k->waiting.count;
     while (i && bytes + k->waiting.items[i - 1].rows.size <= WAITING_BYTES_MAX)
         bytes += k->waiting.items[--i].rows.size;
-    struct sm_hist_pool pool;
-    sm_hist_pool_init(&pool, SM_MIB);
     for (uint32_t lost = 0; lost < i; lost++) {
         struct sm_graph_part *p = &k->waiting.items[lost];
-        (void)sm_graph_part_rows(sm_buf_str(&p->rows), p->edges, &pool, count_lost, k);
+        (void)sm_graph_part_rows(sm_buf_str(&p->rows), p->edges, count_lost, k);
     }
-    sm_hist_pool_fini(&pool);
     drop_waiting(k, i);
 }
 

@@ -230,13 +230,6 @@ void sm_hist_observe(struct sm_hist *h, struct sm_hist_pool *pool, uint64_t ns, 
     add_sum(h, __builtin_mul_overflow(ns, (uint64_t)times, &sum) ? UINT64_MAX : sum);
 }
 
-void sm_hist_restore(struct sm_hist *h, struct sm_hist_pool *pool, unsigned bucket, uint32_t n)
-{
-    SM_ASSERT(bucket < SM_HIST_BUCKETS);
-    if (n)
-        add(h, pool, bucket, n);
-}
-
 void sm_hist_merge(struct sm_hist *into, struct sm_hist_pool *pool, const struct sm_hist *from)
 {
     for (unsigned i = 0; !from->pages && i < from->pair_count; i++)

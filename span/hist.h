@@ -86,9 +86,6 @@ uint64_t sm_hist_bound_ns(unsigned bucket);
 /* Counts one duration `times` times. */
 void sm_hist_observe(struct sm_hist *h, struct sm_hist_pool *pool, uint64_t ns, uint32_t times);
 
-/* Adds n to one bucket and to nothing else: for histograms that are read back, whose count and sum are set apart. */
-void sm_hist_restore(struct sm_hist *h, struct sm_hist_pool *pool, unsigned bucket, uint32_t n);
-
 /* Adds `from` to `into`; they may use different pools. */
 void sm_hist_merge(struct sm_hist *into, struct sm_hist_pool *pool, const struct sm_hist *from);
 

@@ -518,7 +518,6 @@ struct reader {
     uint64_t but_run;
     sm_graph_edge_fn fn;
     void *ctx;
-    struct sm_hist_pool pool;
     struct records records;
     struct sm_buf payload, rows;
 };
@@ -540,7 +539,7 @@ static bool read_record(struct reader *rd, const struct record *r)
     size_t n = ZSTD_decompress(rd->rows.data, r->raw_size, rd->payload.data, r->size);
     if (ZSTD_isError(n) || n != r->raw_size)
         return false;
-    return sm_graph_part_rows(sm_str(rd->rows.data, n), r->edges, &rd->pool, rd->fn, rd->ctx);
+    return sm_graph_part_rows(sm_str(rd->rows.data, n), r->edges, rd->fn, rd->ctx);
 }
 
 static void read_file(struct reader *rd, int fd)
@@ -566,7 +565,6 @@ void sm_graph_log_read(struct sm_graph_log *log, int64_t start_ms, int64_t end_m
     struct reader rd = {.log = log, .start_ms = start_ms, .end_ms = end_ms, .but_run = but_run, .fn = fn, .ctx = ctx};
     uint32_t n;
     uint64_t *hours = list_hours(log, &n);
-    sm_hist_pool_init(&rd.pool, SM_MIB);
     for (uint32_t i = 0; i < n; i++) {
         int64_t from_ms = (int64_t)hours[i] * 3600000, to_ms = from_ms + (int64_t)(DAY_HOURS + 1) * 3600000;
         int fd = from_ms < end_ms && to_ms > start_ms ? open_hour(log, hours[i], O_RDONLY) : -1;
@@ -575,7 +573,6 @@ void sm_graph_log_read(struct sm_graph_log *log, int64_t start_ms, int64_t end_m
         read_file(&rd, fd);
         close(fd);
     }
-    sm_hist_pool_fini(&rd.pool);
     sm_buf_fini(&rd.payload);
     sm_buf_fini(&rd.rows);
     free(rd.records.items);

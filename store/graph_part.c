@@ -3,6 +3,8 @@
 
 #include "base/pb.h"
 
+enum { COUNTS = 32 * SM_HIST_SUB }; /* as many pages as a histogram has bits for */
+
 static void put_varint(struct sm_buf *b, uint64_t v)
 {
     sm_buf_reserve(b, SM_PB_VARINT_SIZE_MAX);
@@ -64,25 +66,32 @@ static const uint8_t *get_name(const uint8_t *p, const uint8_t *end, uint64_t le
     return p + len;
 }
 
-static const uint8_t *get_latency(const uint8_t *p, const uint8_t *end, struct sm_hist_pool *pool, struct sm_hist *h)
+/* Fills *h, whose pages are `counts`, room for every bucket: buckets come in order, so pages can be laid out as they come. */
+static const uint8_t *get_latency(const uint8_t *p, const uint8_t *end, uint32_t counts[COUNTS], struct sm_hist *h)
 {
-    uint64_t observed, sum_ns, buckets, n;
-    if (!(p = sm_pb_varint(p, end, &observed)) || !(p = sm_pb_varint(p, end, &sum_ns)) || !(p = sm_pb_varint(p, end, &buckets)))
+    uint64_t buckets, n;
+    uint32_t *page = NULL, next = 0;
+    *h = (struct sm_hist){0};
+    if (!(p = sm_pb_varint(p, end, &h->count)) || !(p = sm_pb_varint(p, end, &h->sum_ns)) || !(p = sm_pb_varint(p, end, &buckets)))
         return NULL;
-    while (buckets--) {
-        if (p == end || *p >= SM_HIST_BUCKETS)
+    for (h->page = counts; buckets; buckets--) {
+        if (p == end || *p >= SM_HIST_BUCKETS || *p < next)
             return NULL;
         unsigned bucket = *p++;
+        next = bucket + 1;
+        if (!(h->pages >> bucket / SM_HIST_SUB & 1)) {
+            page = counts + __builtin_popcount(h->pages) * SM_HIST_SUB;
+            memset(page, 0, SM_HIST_SUB * sizeof *page);
+            h->pages |= UINT32_C(1) << bucket / SM_HIST_SUB;
+        }
         if (!(p = sm_pb_varint(p, end, &n)) || n > UINT32_MAX)
             return NULL;
-        sm_hist_restore(h, pool, bucket, (uint32_t)n);
+        page[bucket % SM_HIST_SUB] = (uint32_t)n;
     }
-    h->count = observed;
-    h->sum_ns = sum_ns;
     return p;
 }
 
-static const uint8_t *get_row(const uint8_t *p, const uint8_t *end, bool first, struct sm_hist_pool *pool,
+static const uint8_t *get_row(const uint8_t *p, const uint8_t *end, bool first, uint32_t counts[COUNTS],
                               struct sm_graph_edge *edge)
 {
     uint64_t len, types;
@@ -97,17 +106,16 @@ static const uint8_t *get_row(const uint8_t *p, const uint8_t *end, bool first, 
     edge->types = (uint32_t)types;
     if (!(p = sm_pb_varint(p, end, &edge->calls)) || !(p = sm_pb_varint(p, end, &edge->errors)))
         return NULL;
-    return get_latency(p, end, pool, &edge->latency);
+    return get_latency(p, end, counts, &edge->latency);
 }
 
-bool sm_graph_part_rows(struct sm_str rows, uint32_t edges, struct sm_hist_pool *pool, sm_graph_edge_fn fn, void *ctx)
+bool sm_graph_part_rows(struct sm_str rows, uint32_t edges, sm_graph_edge_fn fn, void *ctx)
 {
     const uint8_t *p = (const uint8_t *)rows.ptr, *end = sm_pb_end(rows.ptr, rows.len);
     struct sm_graph_edge edge = {0};
+    uint32_t counts[COUNTS];
     for (uint32_t i = 0; i < edges; i++) {
-        sm_hist_pool_reset(pool);
-        edge.latency = (struct sm_hist){0};
-        p = get_row(p, end, i == 0, pool, &edge);
+        p = get_row(p, end, i == 0, counts, &edge);
         if (!p)
             return false;
         fn(ctx, &edge);

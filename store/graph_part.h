@@ -32,8 +32,8 @@ struct sm_graph_part {
 bool sm_graph_part_put(struct sm_graph_part *part, const struct sm_graph_edge *edge) SM_MUST_USE;
 
 /* The rows of one part, one call each, everything borrowed for the call; false at malformed ones, those before which were
- * given. `pool` is the caller's for this, and reset at each row. */
+ * given. */
 typedef void (*sm_graph_edge_fn)(void *ctx, const struct sm_graph_edge *edge);
-bool sm_graph_part_rows(struct sm_str rows, uint32_t edges, struct sm_hist_pool *pool, sm_graph_edge_fn fn, void *ctx);
+bool sm_graph_part_rows(struct sm_str rows, uint32_t edges, sm_graph_edge_fn fn, void *ctx);
 
 #endif

@@ -46,14 +46,11 @@ static void remove_files(void)
 
 static void read_rows(const uint8_t *data, size_t size)
 {
-    struct sm_hist_pool pool;
     uint64_t sum = 0;
     uint8_t *exact = malloc(size + !size);
     if (size)
         memcpy(exact, data, size);
-    sm_hist_pool_init(&pool, SM_MIB);
-    (void)sm_graph_part_rows(sm_str(exact, size), UINT32_MAX, &pool, add, &sum);
-    sm_hist_pool_fini(&pool);
+    (void)sm_graph_part_rows(sm_str(exact, size), UINT32_MAX, add, &sum);
     free(exact);
 }
 

@@ -140,16 +140,13 @@ Test(graph_log, rows_read_as_they_were_put)
     struct sm_graph_part part = {0};
     for (unsigned i = 0; i < SM_ARRAY_LEN(edges); i++)
         cr_assert(sm_graph_part_put(&part, &edges[i]));
-    struct sm_hist_pool reading;
-    sm_hist_pool_init(&reading, SM_MIB);
     const struct sm_graph_edge *at = edges;
-    cr_assert(sm_graph_part_rows(sm_buf_str(&part.rows), part.edges, &reading, check_row, &at));
+    cr_assert(sm_graph_part_rows(sm_buf_str(&part.rows), part.edges, check_row, &at));
     cr_assert_eq(at, edges + SM_ARRAY_LEN(edges));
     for (size_t n = 0; n < part.rows.size; n++) {
         at = edges;
-        cr_expect_not(sm_graph_part_rows(sm_str(part.rows.data, n), part.edges, &reading, check_row, &at), "%zu", n);
+        cr_expect_not(sm_graph_part_rows(sm_str(part.rows.data, n), part.edges, check_row, &at), "%zu", n);
     }
-    sm_hist_pool_fini(&reading);
     sm_buf_fini(&part.rows);
 }
 
@@ -162,7 +159,7 @@ Test(graph_log, a_name_that_is_too_long_is_cut)
     const struct sm_graph_edge *at = &cut;
     struct sm_graph_part part = {0};
     cr_assert(sm_graph_part_put(&part, &edge));
-    cr_assert(sm_graph_part_rows(sm_buf_str(&part.rows), 1, &pool, check_row, &at));
+    cr_assert(sm_graph_part_rows(sm_buf_str(&part.rows), 1, check_row, &at));
     sm_buf_fini(&part.rows);
 }
 
