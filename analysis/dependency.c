@@ -2,6 +2,7 @@
 #include "analysis/dependency.h"
 
 #include "analysis/calls.h"
+#include "analysis/graph_keep.h"
 #include "analysis/handover.h"
 #include "analysis/late_links.h"
 #include "analysis/linker.h"
@@ -63,7 +64,8 @@ struct shard {
 struct sm_dependency {
     struct sm_dependency_config config;
     struct sm_names *nodes;
-    pthread_mutex_t mutex; /* guards all below */
+    struct sm_graph_keep *keep; /* NULL: what is known ends with the process */
+    pthread_mutex_t mutex;      /* guards all below */
     struct sm_edges edges;
     struct sm_calls calls;
     uint64_t counts[COUNTS];
@@ -103,6 +105,7 @@ void sm_dependency_free(struct sm_dependency *d)
     sm_edges_fini(&d->edges);
     sm_calls_fini(&d->calls);
     pthread_mutex_destroy(&d->mutex);
+    sm_graph_keep_free(d->keep);
     sm_names_free(d->nodes);
     free(d);
 }
@@ -217,6 +220,8 @@ static void merge_links(struct sm_dependency *global, const struct delta *d)
                                       .errors = c->errors,
                                       .latency = &c->latency};
         sm_edges_add(&global->edges, &calls);
+        if (global->keep)
+            sm_graph_keep_add(global->keep, &calls);
     }
 }
 
@@ -272,7 +277,37 @@ void sm_dependency_forget_source(struct sm_dependency *d, uint16_t source)
     pthread_mutex_unlock(&d->mutex);
 }
 
+/* ---- Keeping ---- */
+
+void sm_dependency_keep(struct sm_dependency *d, struct sm_graph_log *log)
+{
+    d->keep = sm_graph_keep_new(log, d->nodes);
+}
+
+void sm_dependency_name_source(struct sm_dependency *d, uint16_t source, uint64_t name)
+{
+    sm_graph_keep_name_source(d->keep, source, name);
+}
+
+enum sm_rc sm_dependency_flush(struct sm_dependency *d, int64_t now_ns, bool all, struct sm_err *err)
+{
+    return sm_graph_keep_flush(d->keep, now_ns, all, err);
+}
+
+void sm_dependency_collect_kept(void *ctx, struct sm_prom *p)
+{
+    struct sm_dependency *d = ctx;
+    sm_graph_keep_collect(d->keep, p);
+}
+
 /* ---- Reading ---- */
+
+void sm_dependency_history(struct sm_dependency *d, int64_t start_ms, int64_t end_ms, struct sm_graph *out)
+{
+    sm_dependency_snapshot(d, start_ms, end_ms, SM_EDGES_ANY_SOURCE, out);
+    if (d->keep)
+        sm_graph_keep_history(d->keep, d->config.edges.edges_max, out);
+}
 
 void sm_dependency_snapshot(struct sm_dependency *d, int64_t start_ms, int64_t end_ms, uint32_t source,
                             struct sm_graph *out)

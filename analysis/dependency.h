@@ -20,6 +20,7 @@
 #include "pipeline/analyzer.h"
 #include "span/graph.h"
 #include "span/series.h"
+#include "store/graph_log.h"
 
 struct sm_dependency;
 
@@ -52,11 +53,23 @@ void sm_dependency_forget_source(struct sm_dependency *d, uint16_t source);
 void sm_dependency_snapshot(struct sm_dependency *d, int64_t start_ms, int64_t end_ms, uint32_t source,
                             struct sm_graph *out);
 
+/* Keeps the graph in a log from here on (analysis/graph_keep.h); before any shard. The log is borrowed. */
+void sm_dependency_keep(struct sm_dependency *d, struct sm_graph_log *log);
+
+/* With a log: as sm_graph_keep_name_source and sm_graph_keep_flush. */
+void sm_dependency_name_source(struct sm_dependency *d, uint16_t source, uint64_t name);
+enum sm_rc sm_dependency_flush(struct sm_dependency *d, int64_t now_ns, bool all, struct sm_err *err);
+
+/* The graph of [start_ms, end_ms): this run's, from memory, and that of former runs and recordings, from the log. */
+void sm_dependency_history(struct sm_dependency *d, int64_t start_ms, int64_t end_ms, struct sm_graph *out);
+
 /* The service graph's series, sorted. Free them with sm_series_set_fini. */
 void sm_dependency_series(struct sm_dependency *d, struct sm_series_set *set);
 
-/* Collectors for base/prom.h; ctx is the struct sm_dependency. The second one writes the analyzer's own state. */
+/* Collectors for base/prom.h; ctx is the struct sm_dependency. The second one writes the analyzer's own state, the third one,
+ * with a log, that of the log. */
 void sm_dependency_collect(void *ctx, struct sm_prom *p);
 void sm_dependency_collect_own(void *ctx, struct sm_prom *p);
+void sm_dependency_collect_kept(void *ctx, struct sm_prom *p);
 
 #endif

@@ -140,9 +140,9 @@ static enum sm_rc take_targets(const struct sm_config *config, const struct opti
 }
 
 static struct sm_engine *make_engine(const struct sm_config *config, const struct options *o, const struct targets *t,
-                                     struct sm_store *store, struct sm_err *err)
+                                     struct sm_store *store, struct sm_graph_log *graph_log, struct sm_err *err)
 {
-    struct sm_replay_into into = {.store = store, .sink_count = t->sink_count};
+    struct sm_replay_into into = {.store = store, .graph_log = graph_log, .sink_count = t->sink_count};
     for (unsigned i = 0; i < t->sink_count; i++)
         into.sinks[i] = sm_sinks_config_make(t->sinks[i]);
     return sm_replay_engine_new(config, o->shards, &into, err);
@@ -168,18 +168,22 @@ static enum sm_exit replay(const struct sm_config *config, const struct options 
     struct sm_err err;
     struct targets targets;
     struct sm_store *store = NULL;
+    struct sm_graph_log *graph_log = NULL;
     struct sm_engine *e = NULL;
     sm_replay_fix_seed();
     enum sm_rc rc = take_targets(config, o, &targets, &err);
     if (rc == SM_OK && targets.store_dir)
         rc = sm_store_config_open_replay(targets.store_dir, &store, &err);
+    if (rc == SM_OK && store && config->analysis.graph.enabled)
+        rc = sm_store_config_open_replay_graph(targets.store_dir, &graph_log, &err);
     if (rc == SM_OK) {
-        e = make_engine(config, o, &targets, store, &err);
+        e = make_engine(config, o, &targets, store, graph_log, &err);
         rc = e ? run_files(e, o, &err) : err.rc;
     }
     if (rc != SM_OK)
         fprintf(stderr, "spanmill replay: %s\n", err.text);
     sm_engine_free(e);
+    sm_graph_log_close(graph_log);
     sm_store_close(store);
     return rc == SM_OK ? SM_EXIT_OK : SM_EXIT_FAILURE;
 }
@@ -247,7 +251,8 @@ const struct sm_command sm_command_replay = {
             "of Zipkin spans, plain or compressed with gzip or zstd; the contents tell which. Windows close by recorded time,\n"
             "so that the result is that of a live run and the same every time. Writes nothing, except what is kept into the\n"
             "targets of --into: the directory of a store (created when absent; not one that a daemon has open), where traces\n"
-            "have their recorded times and retention counts from these, or a sink of the configuration.",
+            "have their recorded times and retention counts from these, or a sink of the configuration. A store also gets the\n"
+            "dependency graph, of all traces; that of a file that is replayed again replaces what the file gave before.",
     .options = {SM_CONFIG_OPTIONS,
                 [OPTION_INTO] = {"into", 'i', "TARGET", "write kept traces: DIR or store:DIR, or sink:NAME; may be repeated"},
                 [OPTION_SHARDS] = {"shards", 'j', "N", "split the work over N shards; the result is the same (1)"},

@@ -25,6 +25,14 @@ static unsigned worker_count(const struct sm_config *c)
 static const struct sm_sink_retry store_retry = {200 * SM_MS, 5 * SM_SEC, SM_SINK_RETRY_FOREVER};
 static const struct sm_sink_retry store_retry_replay = {100 * SM_MS, SM_SEC, 10 * SM_SEC};
 
+/* The store's thread. What goes wrong is logged and tried again. */
+static void tend_graph(void *ctx, int64_t now_ns)
+{
+    struct sm_err err;
+    if (sm_dependency_flush(ctx, now_ns, false, &err) != SM_OK)
+        return;
+}
+
 static struct sm_fanout_sink make_store_sink(struct sm_engine *e, const struct sm_engine_options *o)
 {
     const struct sm_policy *policy = sm_rules_policy(e->rules);
@@ -32,6 +40,8 @@ static struct sm_fanout_sink make_store_sink(struct sm_engine *e, const struct s
         .store = o->store,
         .sync_ns = e->config->store.sync_ns,
         .recorded_time = o->ordered,
+        .tend = e->graph_kept ? tend_graph : NULL,
+        .tend_ctx = e->dependency,
         .rule_name = policy->rule_name,
         .rule_ctx = policy->rules,
     };
@@ -108,13 +118,16 @@ static void add_analyzer(struct sm_engine *e, const struct sm_analyzer_ops *ops,
     e->analyzers[e->analyzer_count++] = (struct sm_analyzer){ops, global};
 }
 
-static void make_graph(struct sm_engine *e)
+static void make_graph(struct sm_engine *e, const struct sm_engine_options *o)
 {
     if (!e->config->analysis.graph.enabled)
         return;
     struct sm_dependency_config c = sm_dependency_config_default(e->names);
     c.edges.edges_max = e->config->analysis.graph.edges_max;
     e->dependency = sm_dependency_new(&c);
+    e->graph_kept = o->graph_log != NULL;
+    if (e->graph_kept)
+        sm_dependency_keep(e->dependency, o->graph_log);
     add_analyzer(e, &sm_dependency_ops, e->dependency);
 }
 
@@ -151,7 +164,7 @@ static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, 
     e->scopes = sm_scopes_new(e->names, c->limits.scopes_max, SCOPE_BYTES_MAX);
     e->wanted = sm_wanted_new(1);
     enum sm_rc rc = sm_rules_config_compile(c, e->wanted, &e->rules, err);
-    make_graph(e);
+    make_graph(e, o);
     if (rc == SM_OK)
         rc = make_span_metrics(e, err);
     if (rc != SM_OK) {
@@ -208,6 +221,11 @@ void sm_engine_expire(struct sm_engine *e, int64_t now_ns)
         sm_spanmetrics_expire(e->span_metrics, (uint64_t)now_ns);
 }
 
+enum sm_rc sm_engine_flush_graph(struct sm_engine *e, int64_t now_ns, struct sm_err *err)
+{
+    return e->graph_kept ? sm_dependency_flush(e->dependency, now_ns, true, err) : SM_OK;
+}
+
 void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *registry)
 {
     sm_prom_registry_add(registry, "pipeline", sm_own_metrics_pipeline, e->pipeline);
@@ -220,6 +238,8 @@ void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *re
     if (e->dependency) {
         sm_prom_registry_add(registry, "dependency", sm_dependency_collect, e->dependency);
         sm_prom_registry_add(registry, "dependency_own", sm_dependency_collect_own, e->dependency);
+        if (e->graph_kept)
+            sm_prom_registry_add(registry, "dependency_kept", sm_dependency_collect_kept, e->dependency);
     }
     sm_prom_registry_add(registry, "process", sm_own_metrics_process, NULL);
 }

@@ -27,6 +27,7 @@ struct sm_engine {
     struct sm_wanted *wanted;
     struct sm_rules *rules;
     struct sm_dependency *dependency;   /* NULL: off */
+    bool graph_kept;                    /* it has a log */
     struct sm_spanmetrics *span_metrics; /* NULL: off */
     struct sm_analyzer analyzers[SM_ENGINE_ANALYZERS_MAX];
     unsigned analyzer_count;
@@ -41,6 +42,7 @@ struct sm_engine_options {
     bool memory_triggers;
     int64_t start_ns; /* INLINE: where time starts */
     struct sm_store *store; /* becomes the first sink, named SM_ENGINE_STORE_SINK; must outlive the engine. NULL: none */
+    struct sm_graph_log *graph_log; /* keeps the dependency graph; with a store only, outlives the engine. NULL: none */
     const struct sm_fanout_sink *sinks; /* taken: closed at the end, also when the engine cannot be built */
     unsigned sink_count;
 };
@@ -56,6 +58,9 @@ uint64_t sm_engine_delivered(const struct sm_engine *e, const char *sink);
 
 /* Control thread, about once a second: forgets what is stale. now_ns: Unix time, the same as arrivals. */
 void sm_engine_expire(struct sm_engine *e, int64_t now_ns);
+
+/* Once everything is merged and the store's sink has stopped: what is left of the dependency graph goes to its log. */
+enum sm_rc sm_engine_flush_graph(struct sm_engine *e, int64_t now_ns, struct sm_err *err) SM_MUST_USE;
 
 /* Registers the engine's metrics: own ones and those of the analyzers. */
 void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *registry);

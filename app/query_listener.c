@@ -9,11 +9,10 @@ struct sm_query_listener {
     struct sm_payload_pool *payloads;
 };
 
-/* The graph in memory, of everything since the start (analysis/edges.h says how far back); behind the live one by at most one
- * round of merging. */
+/* The graph of this run and, from the store, of those before; behind the live one by at most one round of merging. */
 static bool read_graph(void *ctx, int64_t start_ms, int64_t end_ms, struct sm_graph *graph)
 {
-    sm_dependency_snapshot(ctx, start_ms, end_ms, SM_EDGES_ANY_SOURCE, graph);
+    sm_dependency_history(ctx, start_ms, end_ms, graph);
     return true;
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "ingest/file.h"
+#include "pipeline/epochs.h"
 #include "pipeline/worker.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 /* Analyzers' changes are merged after so many records. */
 enum { TEND_RECORDS = 256 };
 
+/* Names of sources in the graph's log follow from it, too: with another one, what was replayed before would count twice. */
 #define HASH_SEED UINT64_C(0x7265706c61790001)
 
 struct replay {
@@ -27,6 +29,9 @@ struct replay {
     bool progress;
     int64_t started_ns, shown_ns;
     size_t file_count;
+    uint16_t source;  /* of the file at hand */
+    uint64_t content; /* hash of its records so far */
+    uint64_t names[SM_EPOCH_SOURCES_MAX]; /* of sources, as far as they are known */
 };
 
 static void show_progress(struct replay *r, const struct sm_file *file)
@@ -58,7 +63,9 @@ static void note_problem(struct replay *r, const char *text)
 static void submit(struct replay *r, const struct sm_codec *codec, struct sm_payload **payload)
 {
     struct sm_submit result;
-    sm_worker_replay(r->worker, codec, SM_SOURCE_LIVE, payload, &r->clock, &result);
+    if (r->engine->graph_kept)
+        r->content = sm_hash_combine(r->content, sm_hash_bytes((*payload)->data, (*payload)->size));
+    sm_worker_replay(r->worker, codec, r->source, payload, &r->clock, &result);
     if (++r->totals->records % TEND_RECORDS == 0)
         sm_pipeline_tend(r->engine->pipeline);
     r->totals->spans += result.accepted;
@@ -101,6 +108,27 @@ static enum sm_rc replay_file(struct replay *r, const char *path, struct sm_err 
     return rc == SM_E_CLOSED ? SM_OK : rc;
 }
 
+/* Files beyond the last source share it. */
+static void begin_source(struct replay *r, size_t file)
+{
+    if (!r->engine->graph_kept)
+        return;
+    r->source = (uint16_t)SM_MIN(file, (size_t)SM_EPOCH_SOURCES_MAX - 1);
+    r->content = r->names[r->source];
+}
+
+/* A file that is given twice is two sources. */
+static void end_source(struct replay *r)
+{
+    if (!r->engine->graph_kept)
+        return;
+    for (uint16_t i = 0; i < r->source; i++)
+        if (r->names[i] == r->content)
+            r->content = sm_hash_combine(r->content, r->source);
+    r->names[r->source] = r->content;
+    sm_dependency_name_source(r->engine->dependency, r->source, r->content);
+}
+
 void sm_replay_fix_seed(void)
 {
     sm_hash_seed = HASH_SEED;
@@ -115,6 +143,7 @@ struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned 
         .ordered = true,
         .start_ns = 0, /* the first record decides */
         .store = into ? into->store : NULL,
+        .graph_log = into ? into->graph_log : NULL,
         .sinks = into ? into->sinks : NULL,
         .sink_count = into ? into->sink_count : 0,
     };
@@ -135,7 +164,9 @@ enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count
     };
     enum sm_rc rc = SM_OK;
     for (size_t i = 0; i < count && rc == SM_OK; i++) {
+        begin_source(&r, i);
         rc = replay_file(&r, paths[i], err);
+        end_source(&r);
         totals->files += rc == SM_OK;
     }
     sm_pipeline_close_all(e->pipeline);
@@ -144,5 +175,7 @@ enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count
     totals->took_ns = sm_clock_mono_ns() - r.started_ns;
     if (r.progress && r.shown_ns)
         fprintf(stderr, "\r%*s\r", 100, "");
+    if (rc == SM_OK)
+        rc = sm_engine_flush_graph(e, r.clock.now_ns, err);
     return rc;
 }

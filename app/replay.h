@@ -23,6 +23,7 @@ void sm_replay_fix_seed(void);
 /* Where kept traces go. */
 struct sm_replay_into {
     struct sm_store *store;                          /* NULL: none; must outlive the engine */
+    struct sm_graph_log *graph_log;                  /* beside the store: takes the graph; NULL: none, as above */
     struct sm_fanout_sink sinks[SM_ENGINE_SINKS_MAX]; /* taken */
     unsigned sink_count;
 };
@@ -31,8 +32,10 @@ struct sm_replay_into {
 struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned shards, const struct sm_replay_into *into,
                                        struct sm_err *err) SM_MUST_USE;
 
-/* Replays files in order, as one source with one clock, then closes every window and lets the sinks finish. A file that ends
- * inside a record is replayed up to there and noted. `progress` shows a line on standard error when it is a terminal. */
+/* Replays files in order, with one clock, then closes every window, lets the sinks finish, and writes the graph if there is a log.
+ * There each file is a source of its own, named after what is in it (compressed or not), so that a file that is replayed again
+ * replaces what it said before; a trace counts for the file that it began in. A file that ends inside a record is replayed up to
+ * there and noted. `progress` shows a line on standard error when it is a terminal. */
 enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count, bool progress,
                            struct sm_replay_totals *totals, struct sm_err *err) SM_MUST_USE;
 

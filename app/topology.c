@@ -40,6 +40,7 @@ struct sm_topology {
     struct sm_loop *loop;
     struct sm_loop_timer *tend_timer;
     struct sm_store *store; /* NULL: off */
+    struct sm_graph_log *graph_log; /* NULL: without store, or without graph */
     struct sm_engine *engine;
     struct sm_query_listener *query;
     struct port ports[RECEIVERS_MAX];
@@ -141,7 +142,10 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
 
 static enum sm_rc open_store(struct sm_topology *t, struct sm_err *err)
 {
-    return t->config->store.enabled ? sm_store_config_open(t->config, &t->store, err) : SM_OK;
+    enum sm_rc rc = t->config->store.enabled ? sm_store_config_open(t->config, &t->store, err) : SM_OK;
+    if (t->store && t->config->analysis.graph.enabled)
+        t->graph_log = sm_store_config_open_graph(t->config);
+    return rc;
 }
 
 static enum sm_rc make_query(struct sm_topology *t, struct sm_err *err)
@@ -177,6 +181,7 @@ static enum sm_rc make_engine(struct sm_topology *t, struct sm_err *err)
         .placement = SM_PLACEMENT_THREADS,
         .memory_triggers = true,
         .store = t->store,
+        .graph_log = t->graph_log,
         .sinks = sinks,
         .sink_count = make_sinks(t, sinks),
     };
@@ -290,6 +295,9 @@ static void stop_parts(struct sm_topology *t, int64_t timeout_ns)
     sm_pipeline_drain(t->engine->pipeline, timeout_ns);
     sm_fanout_stop(t->engine->fanout, timeout_ns);
     sm_pipeline_stop(t->engine->pipeline);
+    struct sm_err err;
+    if (sm_engine_flush_graph(t->engine, sm_clock_wall_ns(), &err) != SM_OK)
+        sm_log(SM_LOG_ERROR, "graph_not_kept", sm_kv("error", err.text));
 }
 
 static void *stop_main(void *arg)
@@ -343,6 +351,7 @@ void sm_topology_free(struct sm_topology *t)
     close_ports(t);
     sm_query_listener_free(t->query);
     sm_engine_free(t->engine);
+    sm_graph_log_close(t->graph_log);
     sm_store_close(t->store);
     free(t);
 }

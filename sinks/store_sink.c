@@ -54,6 +54,14 @@ static void tick(void *arg)
     sm_store_tick(s->options.store, s->options.recorded_time ? s->recorded_ns : sm_clock_wall_ns());
 }
 
+static void on_timer(void *arg)
+{
+    struct sm_store_sink *s = arg;
+    tick(s);
+    if (s->options.tend)
+        s->options.tend(s->options.tend_ctx, sm_clock_wall_ns());
+}
+
 static enum sm_rc sink_open(void *sink, const struct sm_sink_env *env, struct sm_err *err)
 {
     struct sm_store_sink *s = sink;
@@ -61,7 +69,7 @@ static enum sm_rc sink_open(void *sink, const struct sm_sink_env *env, struct sm
     s->names = env->names;
     s->scopes = env->scopes;
     if (env->loop && !s->options.recorded_time)
-        s->timer = sm_loop_timer_new(env->loop, tick_ns(s->options.sync_ns), tick, s);
+        s->timer = sm_loop_timer_new(env->loop, tick_ns(s->options.sync_ns), on_timer, s);
     tick(s);
     return SM_OK;
 }

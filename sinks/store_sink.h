@@ -22,6 +22,9 @@ struct sm_store_sink_options {
     /* The store's time is that of the traces instead of the wall clock, and what is written is made durable at the end: the same
      * input makes the same files (replay). */
     bool recorded_time;
+    /* Called by that timer too, on the sink's thread: what else writes to the store's directory. NULL: nothing. */
+    void (*tend)(void *ctx, int64_t now_ns);
+    void *tend_ctx;
     /* Names the rule that decided (SM_RULE_DEFAULT too); the text is copied. */
     const char *(*rule_name)(void *ctx, uint16_t rule);
     void *rule_ctx;
