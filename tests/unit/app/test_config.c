@@ -668,6 +668,19 @@ Test(config, help_has_every_key)
     sm_buf_fini(&page);
 }
 
+Test(config, help_wraps_at_words)
+{
+    struct sm_buf text = {0};
+    cr_assert(sm_config_help_text("", &text));
+    sm_buf_putc(&text, '\0');
+    for (char *line = strtok((char *)text.data, "\n"); line; line = strtok(NULL, "\n")) {
+        const char *words = line + strspn(line, " ");
+        cr_expect(words - line != 6 || strlen(line) <= 100, "%s", line);
+        cr_expect(!strstr(words, "  "), "%s", line);
+    }
+    sm_buf_fini(&text);
+}
+
 Test(config, reference_page_is_current)
 {
     struct sm_buf page = {0};
