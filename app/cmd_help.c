@@ -2,9 +2,29 @@
 #include "app/command.h"
 #include "app/config_help.h"
 
+#include "app/config_key.h"
+#include "base/nearest.h"
+
+#include <stdlib.h>
+
 enum { OPTION_MARKDOWN };
 
-static enum sm_exit help_config(const struct sm_args *args, const char *topic, bool markdown)
+static enum sm_exit no_such_key(const char *topic)
+{
+    const char **names = sm_xmalloc(sm_config_key_count * sizeof *names);
+    for (size_t i = 0; i < sm_config_key_count; i++)
+        names[i] = sm_config_keys[i].path;
+    const char *nearest = sm_nearest(sm_str_c(topic), names, sm_config_key_count);
+    fprintf(stderr, "spanmill help: there is no configuration key \"%s\"", topic);
+    if (nearest)
+        fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
+    else
+        fprintf(stderr, "; see spanmill help config\n");
+    free(names);
+    return SM_EXIT_USAGE;
+}
+
+static enum sm_exit help_config(const char *topic, bool markdown)
 {
     struct sm_buf text = {0};
     bool found = true;
@@ -15,13 +35,13 @@ static enum sm_exit help_config(const struct sm_args *args, const char *topic, b
     if (text.size)
         fwrite(text.data, 1, text.size, stdout);
     sm_buf_fini(&text);
-    return found ? SM_EXIT_OK : sm_args_usage(args, "there is no configuration key \"%s\"", topic);
+    return found ? SM_EXIT_OK : no_such_key(topic);
 }
 
-static enum sm_exit help_on(const struct sm_args *args, const char *name, const char *topic, bool markdown)
+static enum sm_exit help_on(const char *name, const char *topic, bool markdown)
 {
     if (strcmp(name, "config") == 0)
-        return help_config(args, topic, markdown);
+        return help_config(topic, markdown);
     const struct sm_command *command = sm_command_find(name);
     if (!command)
         return sm_command_unknown(name);
@@ -46,7 +66,7 @@ static enum sm_exit run(struct sm_args *args)
             operands[n++] = args->value;
     }
     if (operands[0])
-        return help_on(args, operands[0], operands[1], markdown);
+        return help_on(operands[0], operands[1], markdown);
     sm_command_print_usage(stdout);
     return SM_EXIT_OK;
 }

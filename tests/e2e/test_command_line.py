@@ -36,7 +36,8 @@ def test_version(spanmill, arguments):
     [
         (["chekc"], 'there is no subcommand "chekc"; did you mean "check"?'),
         (["help", "chekc"], 'did you mean "check"?'),
-        (["help", "config", "windwos"], 'there is no configuration key "windwos"'),
+        (["help", "config", "windwos"], 'there is no configuration key "windwos"; did you mean "windows"?'),
+        (["help", "config", "colour"], 'there is no configuration key "colour"; see spanmill help config'),
         (["check"], "needs a FILE"),
         (["check", "--sett", "x"], "did you mean --set?"),
         (["version", "x"], "takes no arguments"),
