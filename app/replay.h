@@ -32,7 +32,8 @@ struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned 
                                        struct sm_err *err) SM_MUST_USE;
 
 /* Replays files in order, as one source with one clock, then closes every window and lets the sinks finish. A file that ends
- * inside a record is replayed up to there and noted. `progress` shows a line on standard error when it is a terminal. */
+ * inside a record is replayed up to there and noted; one without spans is named on standard error. `progress` shows a line there,
+ * when it is a terminal. */
 enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count, bool progress,
                            struct sm_replay_totals *totals, struct sm_err *err) SM_MUST_USE;
 
