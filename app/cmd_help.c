@@ -3,6 +3,7 @@
 #include "app/config_help.h"
 
 #include "app/config_key.h"
+#include "app/metrics_help.h"
 #include "base/nearest.h"
 
 #include <stdlib.h>
@@ -24,6 +25,13 @@ static enum sm_exit no_such_key(const char *topic)
     return SM_EXIT_USAGE;
 }
 
+static void print(struct sm_buf *text)
+{
+    if (text->size)
+        fwrite(text->data, 1, text->size, stdout);
+    sm_buf_fini(text);
+}
+
 static enum sm_exit help_config(const char *topic, bool markdown)
 {
     struct sm_buf text = {0};
@@ -32,16 +40,38 @@ static enum sm_exit help_config(const char *topic, bool markdown)
         sm_config_help_markdown(&text);
     else
         found = sm_config_help_text(topic ? topic : "", &text);
-    if (text.size)
-        fwrite(text.data, 1, text.size, stdout);
-    sm_buf_fini(&text);
+    print(&text);
     return found ? SM_EXIT_OK : no_such_key(topic);
+}
+
+/* Pages that are written from tables. */
+static const struct {
+    const char *name;
+    void (*text)(struct sm_buf *out);
+    void (*markdown)(struct sm_buf *out);
+} pages[] = {
+    {"metrics", sm_metrics_help_text, sm_metrics_help_markdown},
+    {"reasons", sm_metrics_help_reasons_text, sm_metrics_help_reasons_markdown},
+};
+
+static bool help_page(const char *name, bool markdown)
+{
+    struct sm_buf text = {0};
+    for (size_t i = 0; i < SM_ARRAY_LEN(pages); i++) {
+        if (strcmp(name, pages[i].name) == 0)
+            (markdown ? pages[i].markdown : pages[i].text)(&text);
+    }
+    bool found = text.size > 0;
+    print(&text);
+    return found;
 }
 
 static enum sm_exit help_on(const char *name, const char *topic, bool markdown)
 {
     if (strcmp(name, "config") == 0)
         return help_config(topic, markdown);
+    if (help_page(name, markdown))
+        return SM_EXIT_OK;
     const struct sm_command *command = sm_command_find(name);
     if (!command)
         return sm_command_unknown(name);
@@ -73,9 +103,10 @@ static enum sm_exit run(struct sm_args *args)
 
 const struct sm_command sm_command_help = {
     .name = "help",
-    .operands = "[SUBCOMMAND | config [KEY]]",
-    .summary = "show help on a subcommand or on configuration keys",
-    .help = "`spanmill help config` lists every key with type, range, default and meaning; `spanmill help config windows` a part.",
-    .options = {[OPTION_MARKDOWN] = {"markdown", 0, NULL, "with config: write the reference page"}},
+    .operands = "[SUBCOMMAND | config [KEY] | metrics | reasons]",
+    .summary = "show help on a subcommand, on configuration keys, on metrics",
+    .help = "`spanmill help config` lists every key with type, range, default and meaning; `spanmill help config windows` a part;\n"
+            "`spanmill help metrics` every metric, `spanmill help reasons` what they count refusals and losses by.",
+    .options = {[OPTION_MARKDOWN] = {"markdown", 0, NULL, "with config, metrics, reasons: write the reference page"}},
     .run = run,
 };
