@@ -137,8 +137,9 @@ static const struct section {
 } sections[] = {
     {"traces_", "Span metrics and service graph",
      "Counted over all traces, before sampling. Labels of `traces_spanmetrics_*`: `service`, `span_name`, `span_kind`, `status_code` and\n"
-     "the keys of `analysis.span_metrics.dimensions`; of `traces_service_graph_*`: `client`, `server`, `connection_type`. Histograms\n"
-     "have their buckets in seconds and, in OpenMetrics format, exemplars of traces that were kept."},
+     "the keys of `analysis.span_metrics.dimensions`; of `traces_service_graph_*`: `client`, `server`, `connection_type`. What is over the\n"
+     "limit of label sets is counted in a series with `metric_overflow=\"true\"`. Histograms have their buckets in seconds and, in\n"
+     "OpenMetrics format, exemplars of traces that were kept."},
     {"spanmill_sink_", "Sinks", "One set per sink; the store is the sink named `store`. At rest: kept = delivered + filtered + rejected + dropped + queued."},
     {"spanmill_store_", "Store", NULL},
     {"spanmill_query_", "Queries", NULL},
