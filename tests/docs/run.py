@@ -28,6 +28,8 @@ import time
 import urllib.error
 import urllib.request
 
+import segment
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BINARY = pathlib.Path(os.environ.get("SPANMILL", ROOT / "build/release/spanmill")).resolve()
 PORTS = (4317, 4318, 8888, 9411, 16686)
@@ -192,6 +194,23 @@ def check_links(page):
             raise Failure(f"leads nowhere: {target}")
 
 
+def check_segment_page(page):
+    """The demo's traces in a store, which is then read by the page."""
+    sandbox = Sandbox()
+    try:
+        segment.check_names(ROOT)
+        sandbox.start("exec spanmill run --set store.path=data --set windows.after_root=100ms")
+        done = sandbox.run("spanmill demo --count 2000 --rate 10000 --seed 1")
+        if done.returncode:
+            raise Failure(done.stderr)
+        sandbox.stop()
+        segment.check_store(sandbox.folder / "data", 2000)
+    except AssertionError as error:
+        raise Failure(f"not as written: {error}") from None
+    finally:
+        sandbox.close()
+
+
 def check_example(page):
     done = subprocess.run([BINARY, "check", page], capture_output=True, text=True, timeout=60)
     if done.returncode:
@@ -238,6 +257,7 @@ def main():
     passed = failed = 0
     wanted = [pathlib.Path(a).resolve() for a in sys.argv[1:]]
     tasks = [(run_page, p) for p in pages()] + [(check_links, p) for p in pages()]
+    tasks.append((check_segment_page, ROOT / "docs/formats/segment.md"))
     tasks += [(check_example, p) for p in sorted((ROOT / "deploy").glob("*.yaml"))]
     for task, page in tasks:
         if wanted and page not in wanted:
