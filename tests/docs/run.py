@@ -9,7 +9,7 @@ Fenced blocks say by their words what becomes of them:
   ```sh elsewhere  shown only: needs another machine, minutes, or other people's programs
   ```yaml          a configuration: `spanmill check`; further blocks of the page find it as spanmill.yaml
   ```yaml NAME     the configuration of another program
-Other words with sh are an error, so that no example is forgotten. Links between pages must lead somewhere.
+Other words with sh are an error, so that no example is forgotten.
 
 Addresses are the documented ones: everything runs in a network of its own, or, where the system does not allow that, in the machine's if the
 ports are free (else exit code 77: skipped). Each page has a folder with scripts/run and build/release/spanmill in it."""
@@ -24,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -72,13 +73,14 @@ def blocks(page):
 
 def poll(attempt, seconds, what):
     end = time.monotonic() + seconds
+    pause = threading.Event()
     while True:
         said = attempt()
         if said is None:
             return
         if time.monotonic() > end:
             raise Failure(f"{what}: {said}")
-        time.sleep(PAUSE_S)
+        pause.wait(PAUSE_S)
 
 
 class Sandbox:
@@ -187,13 +189,6 @@ def run_page(page):
     return passed
 
 
-def check_links(page):
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
-        if "://" not in target and not (page.parent / target).exists():
-            raise Failure(f"leads nowhere: {target}")
-
-
 def check_segment_page(page):
     """The demo's traces in a store, which is then read by the page."""
     sandbox = Sandbox()
@@ -256,7 +251,7 @@ def main():
         return 77
     passed = failed = 0
     wanted = [pathlib.Path(a).resolve() for a in sys.argv[1:]]
-    tasks = [(run_page, p) for p in pages()] + [(check_links, p) for p in pages()]
+    tasks = [(run_page, p) for p in pages()]
     tasks.append((check_segment_page, ROOT / "docs/formats/segment.md"))
     tasks += [(check_example, p) for p in sorted((ROOT / "deploy").glob("*.yaml"))]
     for task, page in tasks:
