@@ -215,7 +215,7 @@ const struct sm_command sm_command_graph = {
             "older times by hours and days.",
     .options = {SM_CONFIG_OPTIONS,
                 [OPTION_FROM] = {"from", 0, "URL", "the daemon's query listener (" DEFAULT_FROM ")"},
-                [OPTION_FORMAT] = {"format", 'f', "FORMAT", "so far these: json, dot, csv (json)"},
+                [OPTION_FORMAT] = {"format", 'f', "FORMAT", "json, dot or csv (json)"},
                 [OPTION_LOOKBACK] = {"lookback", 'l', "TIME", "only the last 1h, 7d, ... before the end (daemon: 1h)"},
                 [OPTION_START] = {"start", 0, "TIME", "only calls from here on"},
                 [OPTION_END] = {"end", 0, "TIME", "only calls before this (now, or the end of the recording)"},

@@ -2,9 +2,37 @@
 #include "app/command.h"
 #include "app/config_help.h"
 
+#include "app/config_key.h"
+#include "app/metrics_help.h"
+#include "base/nearest.h"
+
+#include <stdlib.h>
+
 enum { OPTION_MARKDOWN };
 
-static enum sm_exit help_config(const struct sm_args *args, const char *topic, bool markdown)
+static enum sm_exit no_such_key(const char *topic)
+{
+    const char **names = sm_xmalloc(sm_config_key_count * sizeof *names);
+    for (size_t i = 0; i < sm_config_key_count; i++)
+        names[i] = sm_config_keys[i].path;
+    const char *nearest = sm_nearest(sm_str_c(topic), names, sm_config_key_count);
+    fprintf(stderr, "spanmill help: there is no configuration key \"%s\"", topic);
+    if (nearest)
+        fprintf(stderr, "; did you mean \"%s\"?\n", nearest);
+    else
+        fprintf(stderr, "; see spanmill help config\n");
+    free(names);
+    return SM_EXIT_USAGE;
+}
+
+static void print(struct sm_buf *text)
+{
+    if (text->size)
+        fwrite(text->data, 1, text->size, stdout);
+    sm_buf_fini(text);
+}
+
+static enum sm_exit help_config(const char *topic, bool markdown)
 {
     struct sm_buf text = {0};
     bool found = true;
@@ -12,16 +40,38 @@ static enum sm_exit help_config(const struct sm_args *args, const char *topic, b
         sm_config_help_markdown(&text);
     else
         found = sm_config_help_text(topic ? topic : "", &text);
-    if (text.size)
-        fwrite(text.data, 1, text.size, stdout);
-    sm_buf_fini(&text);
-    return found ? SM_EXIT_OK : sm_args_usage(args, "there is no configuration key \"%s\"", topic);
+    print(&text);
+    return found ? SM_EXIT_OK : no_such_key(topic);
 }
 
-static enum sm_exit help_on(const struct sm_args *args, const char *name, const char *topic, bool markdown)
+/* Pages that are written from tables. */
+static const struct {
+    const char *name;
+    void (*text)(struct sm_buf *out);
+    void (*markdown)(struct sm_buf *out);
+} pages[] = {
+    {"metrics", sm_metrics_help_text, sm_metrics_help_markdown},
+    {"reasons", sm_metrics_help_reasons_text, sm_metrics_help_reasons_markdown},
+};
+
+static bool help_page(const char *name, bool markdown)
+{
+    struct sm_buf text = {0};
+    for (size_t i = 0; i < SM_ARRAY_LEN(pages); i++) {
+        if (strcmp(name, pages[i].name) == 0)
+            (markdown ? pages[i].markdown : pages[i].text)(&text);
+    }
+    bool found = text.size > 0;
+    print(&text);
+    return found;
+}
+
+static enum sm_exit help_on(const char *name, const char *topic, bool markdown)
 {
     if (strcmp(name, "config") == 0)
-        return help_config(args, topic, markdown);
+        return help_config(topic, markdown);
+    if (help_page(name, markdown))
+        return SM_EXIT_OK;
     const struct sm_command *command = sm_command_find(name);
     if (!command)
         return sm_command_unknown(name);
@@ -46,16 +96,17 @@ static enum sm_exit run(struct sm_args *args)
             operands[n++] = args->value;
     }
     if (operands[0])
-        return help_on(args, operands[0], operands[1], markdown);
+        return help_on(operands[0], operands[1], markdown);
     sm_command_print_usage(stdout);
     return SM_EXIT_OK;
 }
 
 const struct sm_command sm_command_help = {
     .name = "help",
-    .operands = "[SUBCOMMAND | config [KEY]]",
-    .summary = "show help on a subcommand or on configuration keys",
-    .help = "`spanmill help config` lists every key with type, range, default and meaning; `spanmill help config windows` a part.",
-    .options = {[OPTION_MARKDOWN] = {"markdown", 0, NULL, "with config: write the reference page"}},
+    .operands = "[SUBCOMMAND | config [KEY] | metrics | reasons]",
+    .summary = "show help on a subcommand, on configuration keys, on metrics",
+    .help = "`spanmill help config` lists every key with type, range, default and meaning; `spanmill help config windows` a part;\n"
+            "`spanmill help metrics` every metric, `spanmill help reasons` what they count refusals and losses by.",
+    .options = {[OPTION_MARKDOWN] = {"markdown", 0, NULL, "with config, metrics, reasons: write the reference page"}},
     .run = run,
 };

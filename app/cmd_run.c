@@ -26,7 +26,8 @@ static void on_signal(uv_signal_t *handle, int number)
         _exit(SM_EXIT_FAILURE);
     }
     s->ending = true;
-    sm_log(SM_LOG_INFO, "draining", sm_kv("signal", strsignal(number)));
+    sm_log(SM_LOG_INFO, "draining", sm_kv("signal", strsignal(number)), sm_kv("seconds_max", DRAIN_TIMEOUT_S),
+           sm_kv("hint", "a second signal ends at once"));
     sm_topology_end(s->topology);
 }
 

@@ -31,13 +31,14 @@ static const char *fallback_text(const struct sm_config_key *key)
 static void put_wrapped(const char *text, size_t indent, struct sm_buf *out)
 {
     enum { WIDTH = 100 };
-    size_t column = WIDTH;
+    size_t column = indent;
+    sm_buf_printf(out, "%*s", (int)indent, "");
     while (*text) {
         size_t len = strcspn(text, " ");
-        if (column + 1 + len > WIDTH) {
-            sm_buf_printf(out, "%s%*s", column == WIDTH ? "" : "\n", (int)indent, "");
+        if (column > indent && column + 1 + len > WIDTH) {
+            sm_buf_printf(out, "\n%*s", (int)indent, "");
             column = indent;
-        } else {
+        } else if (column > indent) {
             sm_buf_putc(out, ' ');
             column++;
         }

@@ -462,7 +462,7 @@ static void report_yaml_error(const struct sm_config_reader *r, struct fy_diag *
         pos.line = (uint32_t)error->line;
         pos.column = (uint32_t)SM_MAX(error->column, 1);
     }
-    problem(r, &pos, where, "not YAML: %s", error && error->msg ? error->msg : "cannot be read");
+    problem(r, &pos, where, "not valid YAML: %s", error && error->msg ? error->msg : "cannot be read");
 }
 
 /* The parser is given only text that it cannot trip over: UTF-8 without control characters. */

@@ -16,7 +16,7 @@ enum sm_rc sm_graph_request_format(struct sm_graph_request *r, const char *text,
 {
     if (sm_graph_format_parse(sm_str_c(text), &r->format) == SM_OK)
         return SM_OK;
-    return sm_err_set(err, SM_E_INVALID, "\"%.40s\" is no format; there are so far json, dot and csv", text);
+    return sm_err_set(err, SM_E_INVALID, "\"%.40s\" is no format; there are json, dot and csv", text);
 }
 
 enum sm_rc sm_graph_request_lookback(struct sm_graph_request *r, const char *text, struct sm_err *err)

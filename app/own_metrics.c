@@ -137,21 +137,27 @@ static void write_store_repairs(const struct sm_store_stats *s, struct sm_prom *
     counter(p, "spanmill_store_segments_set_aside_total", "files that hold nothing readable", s->segments_set_aside);
 }
 
+void sm_own_metrics_store_stats(void *ctx, struct sm_prom *p)
+{
+    const struct sm_store_stats *s = ctx;
+    write_store_contents(s, p);
+    counter(p, "spanmill_store_appended_traces_total", "traces written since start", s->appended_traces);
+    counter(p, "spanmill_store_appended_spans_total", "spans written since start", s->appended_spans);
+    counter(p, "spanmill_store_written_bytes_total", "bytes written since start, blocks and footers", s->written_bytes);
+    counter(p, "spanmill_store_write_errors_total", "writes and syncs that failed", s->write_errors);
+    counter(p, "spanmill_store_syncs_total", "syncs", s->syncs);
+    counter(p, "spanmill_store_seals_total", "segments that were finished", s->seals);
+    counter(p, "spanmill_store_removed_segments_total", "segments that retention removed", s->removed_segments);
+    counter(p, "spanmill_store_removed_traces_total", "traces that retention removed", s->removed_traces);
+    counter(p, "spanmill_store_names_overflowed_total", "spans whose names a segment's index did not take", s->names_overflowed);
+    write_store_repairs(s, p);
+}
+
 void sm_own_metrics_store(void *ctx, struct sm_prom *p)
 {
     struct sm_store_stats s;
     sm_store_stats(ctx, &s);
-    write_store_contents(&s, p);
-    counter(p, "spanmill_store_appended_traces_total", "traces written since start", s.appended_traces);
-    counter(p, "spanmill_store_appended_spans_total", "spans written since start", s.appended_spans);
-    counter(p, "spanmill_store_written_bytes_total", "bytes written since start, blocks and footers", s.written_bytes);
-    counter(p, "spanmill_store_write_errors_total", "writes and syncs that failed", s.write_errors);
-    counter(p, "spanmill_store_syncs_total", "syncs", s.syncs);
-    counter(p, "spanmill_store_seals_total", "segments that were finished", s.seals);
-    counter(p, "spanmill_store_removed_segments_total", "segments that retention removed", s.removed_segments);
-    counter(p, "spanmill_store_removed_traces_total", "traces that retention removed", s.removed_traces);
-    counter(p, "spanmill_store_names_overflowed_total", "spans whose names a segment's index did not take", s.names_overflowed);
-    write_store_repairs(&s, p);
+    sm_own_metrics_store_stats(&s, p);
 }
 
 void sm_own_metrics_query(void *ctx, struct sm_prom *p)

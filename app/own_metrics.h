@@ -10,8 +10,9 @@ void sm_own_metrics_pipeline(void *ctx, struct sm_prom *p);
 void sm_own_metrics_rules(void *ctx, struct sm_prom *p);
 void sm_own_metrics_fanout(void *ctx, struct sm_prom *p);
 
-/* The store; ctx is the struct sm_store. The query service; ctx is its struct sm_query_counters. */
+/* The store; ctx is the struct sm_store, or the struct sm_store_stats. The query service; ctx is its struct sm_query_counters. */
 void sm_own_metrics_store(void *ctx, struct sm_prom *p);
+void sm_own_metrics_store_stats(void *ctx, struct sm_prom *p);
 void sm_own_metrics_query(void *ctx, struct sm_prom *p);
 
 /* spanmill_build_info, process CPU, memory, descriptors; ctx unused. */

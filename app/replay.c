@@ -76,11 +76,20 @@ static void submit(struct replay *r, const struct sm_codec *codec, struct sm_pay
         note_problem(r, result.text);
 }
 
+/* JSON of another kind has no member that is ours, which reads as nothing. */
+static void warn_of_nothing(const struct replay *r, const char *path, const struct sm_replay_totals *before)
+{
+    const struct sm_replay_totals *t = r->totals;
+    if (t->spans == before->spans && t->spans_rejected == before->spans_rejected && t->records_refused == before->records_refused)
+        fprintf(stderr, "%s: there are no spans in it\n", path);
+}
+
 static enum sm_rc replay_file(struct replay *r, const char *path, struct sm_err *err)
 {
     struct sm_file *file = sm_file_open(path, r->engine->config->limits.inflated_bytes_max, err);
     if (!file)
         return err->rc;
+    struct sm_replay_totals before = *r->totals;
     enum sm_rc rc;
     for (;;) {
         struct sm_payload *payload;
@@ -105,6 +114,8 @@ static enum sm_rc replay_file(struct replay *r, const char *path, struct sm_err 
         note_problem(r, err->text);
         rc = SM_E_CLOSED;
     }
+    if (rc == SM_E_CLOSED)
+        warn_of_nothing(r, path, &before);
     return rc == SM_E_CLOSED ? SM_OK : rc;
 }
 

@@ -35,7 +35,7 @@ struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned 
 /* Replays files in order, with one clock, then closes every window, lets the sinks finish, and writes the graph if there is a log.
  * There each file is a source of its own, named after what is in it (compressed or not), so that a file that is replayed again
  * replaces what it said before; a trace counts for the file that it began in. A file that ends inside a record is replayed up to
- * there and noted. `progress` shows a line on standard error when it is a terminal. */
+ * there and noted; one without spans is named on standard error. `progress` shows a line there, when it is a terminal. */
 enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count, bool progress,
                            struct sm_replay_totals *totals, struct sm_err *err) SM_MUST_USE;
 

@@ -79,7 +79,23 @@ static void graph(struct sm_query *q, const struct sm_query_request *r, struct s
     sm_graph_fini(&g);
 }
 
+/* For people who open a listener's address in a browser. */
+static void index_page(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply)
+{
+    (void)q;
+    (void)r;
+    reply->content_type = "text/plain; charset=utf-8";
+    sm_buf_puts(&reply->body,
+                "spanmill " SM_VERSION "\n"
+                "\n"
+                "/api/services, /api/traces?service=NAME           Jaeger; Grafana with its data source Jaeger\n"
+                "/api/v3/services, /api/v3/trace-summaries         Jaeger v3; Jaeger UI\n"
+                "/api/v2/services, /api/v2/traces?serviceName=NAME Zipkin; Grafana with its data source Zipkin\n"
+                "/api/graph?format=dot                             who calls whom: json, dot, csv\n");
+}
+
 static const struct sm_query_route routes[] = {
+    {"", index_page},
     {"api/graph", graph},
 };
 

@@ -1,4 +1,4 @@
-/* Our own API: GET /api/graph, the dependency graph.
+/* Our own API: GET /, what there is, and GET /api/graph, the dependency graph.
  *
  * format: json (default), dot, csv (analysis/graph_out.h). end: default now. start: default end - lookback. lookback: a Go
  * duration, default 1h. Times are RFC 3339 or epoch milliseconds. Errors are {"error": text}. */

@@ -36,7 +36,8 @@ def test_version(spanmill, arguments):
     [
         (["chekc"], 'there is no subcommand "chekc"; did you mean "check"?'),
         (["help", "chekc"], 'did you mean "check"?'),
-        (["help", "config", "windwos"], 'there is no configuration key "windwos"'),
+        (["help", "config", "windwos"], 'there is no configuration key "windwos"; did you mean "windows"?'),
+        (["help", "config", "colour"], 'there is no configuration key "colour"; see spanmill help config'),
         (["check"], "needs a FILE"),
         (["check", "--sett", "x"], "did you mean --set?"),
         (["version", "x"], "takes no arguments"),
@@ -55,9 +56,25 @@ def test_help_config(spanmill):
     assert "windows.idle" not in spanmill("help", "config", "sinks").stdout
 
 
-def test_reference_is_what_the_binary_prints(spanmill):
-    page = (ROOT / "docs/reference/configuration.md").read_text()
-    assert spanmill("help", "config", "--markdown").stdout == page
+@pytest.mark.parametrize("topic, page", [("config", "configuration"), ("metrics", "metrics"), ("reasons", "drop-reasons")])
+def test_reference_is_what_the_binary_prints(spanmill, topic, page):
+    text = (ROOT / f"docs/reference/{page}.md").read_text()
+    assert spanmill("help", topic, "--markdown").stdout == text
+
+
+def test_help_metrics(spanmill):
+    done = spanmill("help", "metrics")
+    assert done.returncode == 0
+    assert "spanmill_sink_spans_dropped_total (counter; sink; reason: queue_full, retries_exhausted, shutdown)" in done.stdout
+    for name in re.findall(r'"(spanmill_\w+)"', (ROOT / "pipeline/stats.def").read_text()):
+        assert f"  {name} (" in done.stdout
+
+
+def test_help_reasons(spanmill):
+    done = spanmill("help", "reasons")
+    assert done.returncode == 0
+    for label in re.findall(r'SM_REJECT\(\w+, "(\w+)"', (ROOT / "span/reject.def").read_text()):
+        assert f"\n  {label}\n" in done.stdout
 
 
 def test_check_a_good_file(spanmill, tmp_path):

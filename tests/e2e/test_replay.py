@@ -165,3 +165,13 @@ def test_every_edge_counts(spanmill, tmp_path):
     file = recording(tmp_path / "spans.otlp", requests)
     for shards in (1, 4):
         assert "edges: 300\n" in spanmill("replay", "-q", "-j", shards, file).stdout
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"result":{"resourceSpans":[]}}\n'])
+def test_a_file_without_spans_is_named(spanmill, tmp_path, text):
+    (tmp_path / "nothing").write_text(text)
+    full = recording(tmp_path / "spans.otlp", many(2))
+    done = spanmill("replay", tmp_path / "nothing", full)
+    assert done.returncode == 0
+    assert f"{tmp_path}/nothing: there are no spans in it\n" in done.stderr
+    assert "spans.otlp" not in done.stderr

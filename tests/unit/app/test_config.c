@@ -391,9 +391,9 @@ Test(config, problems_name_file_line_column_key_and_the_nearest)
                                      "limits, rules, sampling, analysis, store, sinks, query, log\n"},
         {"a: 1\n---\nb: 2\n", NULL},
         {"workers: 1\n---\nworkers: 2\n", "f.yaml:1:1: holds more than one YAML document\n"},
-        {"workers: 1\nworkers: 2\n", "f.yaml:2:1: not YAML: duplicate key\n"},
+        {"workers: 1\nworkers: 2\n", "f.yaml:2:1: not valid YAML: duplicate key\n"},
         {"a: [1\n", NULL},
-        {"windows:\n\tidle: 1s\n", "f.yaml:2:1: not YAML: tab character may not be used as indentation\n"},
+        {"windows:\n\tidle: 1s\n", "f.yaml:2:1: not valid YAML: tab character may not be used as indentation\n"},
         {"workers: *nothing\n", "f.yaml:1:11: workers: alias of something unknown\n"},
         {"workers: 1\nlog: {level: \xff}\n", "f.yaml:2:14: not UTF-8: byte 0xff\n"},
         {"workers: 1\nlog: {level: \x01}\n", "f.yaml:2:14: control character 0x01\n"},
@@ -666,6 +666,19 @@ Test(config, help_has_every_key)
     }
     sm_buf_fini(&text);
     sm_buf_fini(&page);
+}
+
+Test(config, help_wraps_at_words)
+{
+    struct sm_buf text = {0};
+    cr_assert(sm_config_help_text("", &text));
+    sm_buf_putc(&text, '\0');
+    for (char *line = strtok((char *)text.data, "\n"); line; line = strtok(NULL, "\n")) {
+        const char *words = line + strspn(line, " ");
+        cr_expect(words - line != 6 || strlen(line) <= 100, "%s", line);
+        cr_expect(!strstr(words, "  "), "%s", line);
+    }
+    sm_buf_fini(&text);
 }
 
 Test(config, reference_page_is_current)

@@ -21,6 +21,18 @@ Test(own, graph_in_every_format)
     qx_close(q);
 }
 
+Test(own, the_root_says_what_there_is)
+{
+    static const char *const targets[] = {"/", "", "/?x=1", "/jaeger", "/jaeger/"};
+    struct qx *q = qx_open();
+    for (size_t i = 0; i < SM_ARRAY_LEN(targets); i++) {
+        cr_assert_eq(qx_get(q, targets[i]), 200, "%s", targets[i]);
+        cr_assert_eq(strncmp(q->reply.content_type, "text/plain", 10), 0);
+        cr_assert(qx_has(q, "/api/traces?service=NAME"));
+    }
+    qx_close(q);
+}
+
 Test(own, graph_range)
 {
     static const struct {
