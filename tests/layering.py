@@ -31,6 +31,7 @@ BELOW = {
     "app": ["base", "span", "store", "pipeline", "ingest", "analysis", "sinks", "query"],
     "bench": ["base"],
     "bench/store_main.c": ["bench", "base", "span", "store"],
+    "bench/map_main.c": ["bench", "base", "span", "store", "pipeline"],
     "bench/micro": ["bench", "base", "span", "store", "pipeline", "ingest", "analysis", "sinks"],
 }
 
