@@ -234,7 +234,7 @@ static enum sm_rc failed(struct sm_graph_log *log, const char *what, struct sm_e
     return sm_err_set(err, SM_E_IO, "%s of the dependency graph: %s", what, why);
 }
 
-static bool write_at(struct sm_graph_log *log, int fd, const struct sm_buf *b, uint64_t offset)
+static bool write_at(int fd, const struct sm_buf *b, uint64_t offset)
 {
     for (size_t done = 0; done < b->size;) {
         ssize_t n = pwrite(fd, b->data + done, b->size - done, (off_t)(offset + done));
@@ -244,7 +244,6 @@ static bool write_at(struct sm_graph_log *log, int fd, const struct sm_buf *b, u
             return false;
         done += (size_t)n;
     }
-    count(&log->bytes_written, b->size);
     return true;
 }
 
@@ -301,7 +300,7 @@ static enum sm_rc append_bytes(struct sm_graph_log *log, uint64_t hour, const st
     if (fd < 0)
         return failed(log, "opening a file", err);
     enum sm_rc rc = find_end(log, fd, hour, &end, err);
-    if (rc == SM_OK && !write_at(log, fd, record, end)) {
+    if (rc == SM_OK && !write_at(fd, record, end)) {
         rc = failed(log, "writing a file", err);
         if (ftruncate(fd, (off_t)end) != 0)
             sm_log(SM_LOG_WARN, "graph_log_truncate_failed", sm_kv("error", strerror(errno)));
@@ -309,6 +308,7 @@ static enum sm_rc append_bytes(struct sm_graph_log *log, uint64_t hour, const st
     close(fd);
     if (rc != SM_OK)
         return rc;
+    count(&log->bytes_written, record->size);
     log->end_hour = hour;
     log->end = end + record->size;
     count(&log->parts_written, 1);
@@ -378,12 +378,14 @@ static enum sm_rc write_checkpoint(struct sm_graph_log *log, const struct sm_buf
     int fd = openat(log->dir_fd, checkpoint_new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (fd < 0)
         return failed(log, "opening the checkpoint", err);
-    bool good = write_at(log, fd, bytes, 0) && (!sync || fdatasync(fd) == 0);
+    bool good = write_at(fd, bytes, 0) && (!sync || fdatasync(fd) == 0);
     count(&log->syncs, sync);
     enum sm_rc rc = good ? SM_OK : failed(log, "writing the checkpoint", err);
     close(fd);
     if (rc == SM_OK && renameat(log->dir_fd, checkpoint_new_name, log->dir_fd, checkpoint_name) != 0)
         rc = failed(log, "renaming the checkpoint", err);
+    if (rc == SM_OK)
+        count(&log->bytes_written, bytes->size); /* not before a crash would find it */
     return rc;
 }
 

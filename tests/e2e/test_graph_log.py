@@ -56,9 +56,10 @@ def sent(d, recording, trace, seen=0):
 
 
 def flushed(d):
-    """Waits for one more checkpoint."""
-    before = d.stat("spanmill_graph_log_written_bytes_total")
-    poll(lambda: d.stat("spanmill_graph_log_written_bytes_total") > before, "the graph is written")
+    """Waits for two more checkpoints: the first may have begun before the calls were there."""
+    for _ in range(2):
+        before = d.stat("spanmill_graph_log_written_bytes_total")
+        poll(lambda: d.stat("spanmill_graph_log_written_bytes_total") > before, "the graph is written")
 
 
 def test_the_end_and_a_new_start(daemon):
@@ -80,14 +81,14 @@ def test_the_end_and_a_new_start(daemon):
 def test_kill_9_again_and_again(daemon):
     made = a_recording(10, a_while_ago())
     d = daemon(*QUICK)
-    for n in range(3):
+    for n in range(2):
         sent(d, made, 1000 * n, seen=n)
         flushed(d)
         before = all_three(d)
         d.kill()
         d = daemon(*QUICK, again=d)
         assert all_three(d) == before
-    expect(d, times(made.edges(), 3))
+    expect(d, times(made.edges(), 2))
 
 
 def test_damaged_files_are_no_reason_not_to_start(daemon):
