@@ -21,6 +21,7 @@ import zlib
 # protocol -> codec of the payload and codec to print the spans with
 PROTOCOLS = {
     "zipkin-v2-json": ("zipkin_json", "zipkin_json"),
+    "zipkin-proto3": ("zipkin_proto", "zipkin_json"),
     "otlp-http-json": ("otlp_json", "otlp_json"),
     "otlp-http-protobuf": ("otlp_proto", "otlp_json"),
     "otlp-grpc": ("otlp_proto", "otlp_json"),
@@ -36,10 +37,11 @@ OTHER_REPLIES = {
 }
 CONTENT_TYPES = {
     "zipkin-v2-json": ("", "application/json"),
+    "zipkin-proto3": ("application/x-protobuf",),
     "otlp-http-json": ("application/json",),
     "otlp-http-protobuf": ("application/x-protobuf",),
 }
-PATHS = {"zipkin-v2-json": "/api/v2/spans", "otlp-http-json": "/v1/traces", "otlp-http-protobuf": "/v1/traces"}
+PATHS = {"zipkin-v2-json": "/api/v2/spans", "zipkin-proto3": "/api/v2/spans", "otlp-http-json": "/v1/traces", "otlp-http-protobuf": "/v1/traces"}
 BODY_MAX = 64 << 20
 
 
