@@ -60,5 +60,7 @@ extern const struct sm_codec sm_codec_otlp_proto;
 extern const struct sm_codec sm_codec_otlp_json;
 extern const struct sm_codec sm_codec_zipkin_json;
 extern const struct sm_codec sm_codec_zipkin_proto;
+extern const struct sm_codec sm_codec_zipkin_v1_json;
+extern const struct sm_codec sm_codec_zipkin_v1_thrift;
 
 #endif
