@@ -62,5 +62,9 @@ extern const struct sm_codec sm_codec_zipkin_json;
 extern const struct sm_codec sm_codec_zipkin_proto;
 extern const struct sm_codec sm_codec_zipkin_v1_json;
 extern const struct sm_codec sm_codec_zipkin_v1_thrift;
+/* Lists of Zipkin spans in whatever format their bytes are in; JSON is of either version, or of the one that is named. */
+extern const struct sm_codec sm_codec_zipkin_any;
+extern const struct sm_codec sm_codec_zipkin_any_v1;
+extern const struct sm_codec sm_codec_zipkin_any_v2;
 
 #endif
