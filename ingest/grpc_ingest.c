@@ -3,7 +3,8 @@
 
 #include "ingest/rpc_status.h"
 
-void sm_grpc_ingest_fail(struct sm_http_exchange *x, enum sm_grpc_status status, const char *text, int64_t retry_after_ns)
+void sm_grpc_ingest_fail(struct sm_http_exchange *x, enum sm_grpc_status status, const char *text,
+                         int64_t retry_after_ns)
 {
     uint8_t details[SM_RPC_STATUS_SIZE_MAX];
     size_t size = retry_after_ns ? sm_rpc_status_proto(details, status, text, retry_after_ns) : 0;

@@ -1,6 +1,6 @@
-/* Zipkin: POST /api/v2/spans and /api/v1/spans over HTTP, zipkin.proto3.SpanService/Report over gRPC, on one port. Success is
- * 202, the only status that Envoy's reporter does not count as a loss. Other paths belong to the query API, which shares the
- * port. Spec: zipkin-api zipkin2-api.yaml, zipkin-api.yaml, zipkin.proto. */
+/* Zipkin: POST /api/v2/spans and /api/v1/spans over HTTP, zipkin.proto3.SpanService/Report over gRPC, on one port.
+ * Success is 202, the only status that Envoy's reporter does not count as a loss. Other paths belong to the query
+ * API, which shares the port. Spec: zipkin-api zipkin2-api.yaml, zipkin-api.yaml, zipkin.proto. */
 #include "ingest/grpc_ingest.h"
 
 #define REPORT "/zipkin.proto3.SpanService/Report"
@@ -26,8 +26,9 @@ static bool is_query(const struct sm_http_exchange *x)
            (path_of(x) == PATH_V2 && (sm_str_eq(x->method, SM_STR("GET")) || sm_str_eq(x->method, SM_STR("HEAD"))));
 }
 
-/* Clients say little about the format, and not always the truth, so the body tells. But what is posted as version 2's JSON must be
- * that, as Zipkin has it: there a wrong type is a mistake in a reporter's set-up that its owner wants to hear of. */
+/* Clients say little about the format, and not always the truth, so the body tells. But what is posted as version
+ * 2's JSON must be that, as Zipkin has it: there a wrong type is a mistake in a reporter's set-up that its owner
+ * wants to hear of. */
 static const struct sm_codec *codec_for(const struct sm_http_exchange *x)
 {
     if (path_of(x) == PATH_V1)
@@ -144,7 +145,8 @@ static void on_abort(void *ctx, struct sm_http_exchange *x)
 static struct sm_receiver *open(const struct sm_listener *listener, struct sm_worker *worker, uint16_t *port,
                                 struct sm_err *err)
 {
-    static const struct sm_http_handler handler = {.on_headers = on_headers, .on_request = on_request, .on_abort = on_abort};
+    static const struct sm_http_handler handler = {.on_headers = on_headers, .on_request = on_request,
+                                                   .on_abort = on_abort};
     return sm_http_ingest_open(listener, worker, &handler, port, err);
 }
 

@@ -1,8 +1,8 @@
 /* Thrift's binary protocol: reading with a cursor, bounds first, nothing built.
  *
- * Every function answers false at malformed or truncated input, and from then on the reader stays where it failed. Texts are
- * views into the input. Containers are checked against the bytes that are left, so that no count makes a loop longer than the
- * input; skipping is capped at SM_THRIFT_DEPTH_MAX levels. */
+ * Every function answers false at malformed or truncated input, and from then on the reader stays where it failed.
+ * Texts are views into the input. Containers are checked against the bytes that are left, so that no count makes a
+ * loop longer than the input; skipping is capped at SM_THRIFT_DEPTH_MAX levels. */
 #ifndef SM_THRIFT_BINARY_H
 #define SM_THRIFT_BINARY_H
 

@@ -1,5 +1,5 @@
-/* Zipkin lists in whatever format they are: told by their bytes, because content types are wrong or missing, and Kafka's messages
- * have none. After zipkin2's SpanBytesDecoderDetector. */
+/* Zipkin lists in whatever format they are: told by their bytes, because content types are wrong or missing, and
+ * Kafka's messages have none. After zipkin2's SpanBytesDecoderDetector. */
 #include "span/codec/zipkin.h"
 
 static bool is_space(uint8_t c)
@@ -7,8 +7,8 @@ static bool is_space(uint8_t c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* A list as JSON begins: "[{" or "[]", with white space. A newline is the tag of ListOfSpans.spans as well, but then no span can
- * begin with a bracket of either kind. */
+/* A list as JSON begins: "[{" or "[]", with white space. A newline is the tag of ListOfSpans.spans as well, but
+ * then no span can begin with a bracket of either kind. */
 static bool is_json(const uint8_t *p, const uint8_t *end)
 {
     while (p < end && is_space(*p))
@@ -45,7 +45,8 @@ enum sm_zipkin_form sm_zipkin_form_of(struct sm_str body)
 }
 
 /* What is no format at all is for `otherwise` to refuse. */
-static const struct sm_codec *codec_of(const struct sm_payload *payload, const struct sm_codec *json, const struct sm_codec *otherwise)
+static const struct sm_codec *codec_of(const struct sm_payload *payload, const struct sm_codec *json,
+                                       const struct sm_codec *otherwise)
 {
     switch (sm_zipkin_form_of(sm_str(payload->data, payload->size))) {
     case SM_ZIPKIN_JSON:
@@ -59,7 +60,8 @@ static const struct sm_codec *codec_of(const struct sm_payload *payload, const s
     }
 }
 
-static enum sm_rc decode_any(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+static enum sm_rc decode_any(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch,
+                             struct sm_err *err)
 {
     const struct sm_codec *codec = codec_of(payload, NULL, &sm_codec_zipkin_json);
     if (!codec)
@@ -67,12 +69,14 @@ static enum sm_rc decode_any(struct sm_decoder *d, struct sm_payload *payload, s
     return codec->decode(d, payload, batch, err);
 }
 
-static enum sm_rc decode_v1(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+static enum sm_rc decode_v1(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch,
+                            struct sm_err *err)
 {
     return codec_of(payload, &sm_codec_zipkin_v1_json, &sm_codec_zipkin_v1_json)->decode(d, payload, batch, err);
 }
 
-static enum sm_rc decode_v2(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+static enum sm_rc decode_v2(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch,
+                            struct sm_err *err)
 {
     return codec_of(payload, &sm_codec_zipkin_json, &sm_codec_zipkin_json)->decode(d, payload, batch, err);
 }

@@ -1,8 +1,8 @@
 /* Zipkin v2 JSON: a list of spans, decoded into canonical spans and encoded from spans of any origin.
  *
- * Reading follows zipkin2's reader where that is sensible (unknown and null fields are passed over; a bad id, kind, port or
- * an incomplete annotation refuses the list) and is kinder where clients get it wrong: hex digits of either case, numbers
- * with fraction or exponent or in quotes, tag values that are not strings. */
+ * Reading follows zipkin2's reader where that is sensible (unknown and null fields are passed over; a bad id,
+ * kind, port or an incomplete annotation refuses the list) and is kinder where clients get it wrong: hex digits of
+ * either case, numbers with fraction or exponent or in quotes, tag values that are not strings. */
 #include "base/json_out.h"
 #include "span/codec/zipkin.h"
 #include "span/codec/zipkin_json.h"

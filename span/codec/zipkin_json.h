@@ -1,6 +1,6 @@
-/* Reading JSON values as Zipkin means them, for both versions of the format. Kinder than the reader of zipkin2 where clients get
- * it wrong: hex digits of either case, numbers with fraction or exponent or in quotes, texts that are not strings. Errors are
- * the JSON reader's. */
+/* Reading JSON values as Zipkin means them, for both versions of the format. Kinder than the reader of zipkin2
+ * where clients get it wrong: hex digits of either case, numbers with fraction or exponent or in quotes, texts
+ * that are not strings. Errors are the JSON reader's. */
 #ifndef SM_ZIPKIN_JSON_H
 #define SM_ZIPKIN_JSON_H
 

@@ -1,10 +1,10 @@
 /* Zipkin v2 protobuf: ListOfSpans (zipkin-api zipkin.proto), decoded into canonical spans.
  *
- * One walk over the bytes. Broken framing, a missing or bad id and an unknown kind refuse the list, as zipkin2 does; a text
- * that is not UTF-8 refuses its span. Annotations without time or text are left out, as zipkin2 does.
+ * One walk over the bytes. Broken framing, a missing or bad id and an unknown kind refuse the list, as zipkin2
+ * does; a text that is not UTF-8 refuses its span. Annotations without time or text are left out, as zipkin2 does.
  *
- * Envoy writes span and parent ids in this format with their bytes reversed. Its root spans show it: their id is the
- * byte-reversed low half of the trace id, and so is the parent of the root's children. See is_reversed. */
+ * Envoy writes span and parent ids in this format with their bytes reversed. Its root spans show it: their id is
+ * the byte-reversed low half of the trace id, and so is the parent of the root's children. See is_reversed. */
 #include "base/pb.h"
 #include "base/text.h"
 #include "span/codec/zipkin.h"
@@ -114,7 +114,8 @@ static bool read_parent_id(struct reader *r, const uint8_t *p, size_t n)
 
 static bool read_kind(struct reader *r, uint64_t value)
 {
-    static const uint8_t kinds[] = {SM_KIND_UNSPECIFIED, SM_KIND_CLIENT, SM_KIND_SERVER, SM_KIND_PRODUCER, SM_KIND_CONSUMER};
+    static const uint8_t kinds[] = {SM_KIND_UNSPECIFIED, SM_KIND_CLIENT, SM_KIND_SERVER, SM_KIND_PRODUCER,
+                                    SM_KIND_CONSUMER};
     /* Enumerations are open in proto3: a value of tomorrow is no kind, not an error. */
     r->z.kind = value < SM_ARRAY_LEN(kinds) ? (enum sm_kind)kinds[value] : SM_KIND_UNSPECIFIED;
     return true;
@@ -168,7 +169,8 @@ static bool read_annotation(struct reader *r, const uint8_t *p, size_t n)
     return sm_zipkin_annotation(&r->z, timestamp_us, value) || out_of_memory(r);
 }
 
-SM_INLINE void note_envoy(struct reader *r, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size)
+SM_INLINE void note_envoy(struct reader *r, const uint8_t *key, size_t key_size, const uint8_t *value,
+                          size_t value_size)
 {
     if (SM_UNLIKELY(key_size == 9) && memcmp(key, "component", 9) == 0)
         r->envoy_tags |= value_size == 5 && memcmp(value, "proxy", 5) == 0 ? ENVOY_COMPONENT : 0;
@@ -303,7 +305,8 @@ static bool read_fields(struct reader *r, const uint8_t *p, const uint8_t *end)
     return true;
 }
 
-/* What the ids of a span say about their byte order: the root of an Envoy trace has the low half of the trace id for its id. */
+/* What the ids of a span say about their byte order: the root of an Envoy trace has the low half of the trace id
+ * for its id. */
 static uint32_t signs_of(struct sm_trace_id trace, uint64_t id, uint64_t parent_id)
 {
     uint64_t root = parent_id ? parent_id : id, reversed = __builtin_bswap64(trace.lo);
@@ -361,9 +364,10 @@ static bool read_span(struct reader *r, const struct sm_batch *batch, const uint
     return true;
 }
 
-/* Are the ids of this span reversed? One span that shows it convicts the spans of the same service in the same body; between
- * signs of both orders each span is judged alone. A body without signs, as the proxies behind the second one send them, is
- * convicted if it holds the spans of one Envoy and nothing else: every Envoy that writes this format writes it so. */
+/* Are the ids of this span reversed? One span that shows it convicts the spans of the same service in the same
+ * body; between signs of both orders each span is judged alone. A body without signs, as the proxies behind the
+ * second one send them, is convicted if it holds the spans of one Envoy and nothing else: every Envoy that writes
+ * this format writes it so. */
 static bool is_reversed(const struct reader *r, const struct sm_batch *batch, uint32_t i)
 {
     const struct sm_span *s = sm_batch_span(batch, i);

@@ -225,7 +225,8 @@ static void sort_annotations(struct sm_zipkin_v1 *v)
 }
 
 /* A span that ends where its own time ends also began where that began. */
-static void supply_begin(struct sm_zipkin_v1 *v, struct sm_zipkin_v1_annotation **begin, const struct sm_zipkin_v1_annotation *end,
+static void supply_begin(struct sm_zipkin_v1 *v, struct sm_zipkin_v1_annotation **begin,
+                         const struct sm_zipkin_v1_annotation *end,
                          struct sm_zipkin_v1_annotation *supplied)
 {
     if (*begin || !end || !v->timestamp_us || !v->duration_us || v->timestamp_us + v->duration_us != end->timestamp_us)
@@ -235,7 +236,8 @@ static void supply_begin(struct sm_zipkin_v1 *v, struct sm_zipkin_v1_annotation 
 }
 
 /* The span's own times if it has both, else those of the annotations. */
-static void set_times(struct sm_zipkin_v1 *v, const struct sm_zipkin_v1_annotation *begin, const struct sm_zipkin_v1_annotation *end)
+static void set_times(struct sm_zipkin_v1 *v, const struct sm_zipkin_v1_annotation *begin,
+                      const struct sm_zipkin_v1_annotation *end)
 {
     struct sm_zipkin_v1_part *part = party(v, begin->endpoint);
     if (v->timestamp_us && v->duration_us) {
@@ -248,7 +250,8 @@ static void set_times(struct sm_zipkin_v1 *v, const struct sm_zipkin_v1_annotati
         part->duration_us = between(begin, end);
 }
 
-/* The other side of a call or message, when both sides are in the span: a part of its own even under the same service. */
+/* The other side of a call or message, when both sides are in the span: a part of its own even under the same
+ * service. */
 static struct sm_zipkin_v1_part *other_side(struct sm_zipkin_v1 *v, int16_t here, int16_t there, enum sm_kind kind_here,
                                             enum sm_kind kind_there)
 {
@@ -310,7 +313,8 @@ static void convert_call(struct sm_zipkin_v1 *v)
 
 static void convert_producer_and_consumer(struct sm_zipkin_v1 *v)
 {
-    struct sm_zipkin_v1_part *consumer = other_side(v, v->ms->endpoint, v->mr->endpoint, SM_KIND_PRODUCER, SM_KIND_CONSUMER);
+    struct sm_zipkin_v1_part *consumer = other_side(v, v->ms->endpoint, v->mr->endpoint, SM_KIND_PRODUCER,
+                                                    SM_KIND_CONSUMER);
     consumer->shared = true;
     consumer->timestamp_us = v->wr ? v->wr->timestamp_us : v->mr->timestamp_us;
     if (v->wr)

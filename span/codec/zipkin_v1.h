@@ -1,12 +1,13 @@
 /* Version 1 of Zipkin's model: what its codecs (JSON and thrift) share.
  *
- * A span of version 1 is what all parties of one call recorded under one id: annotations and binary annotations, each with
- * the endpoint that made it. The codec collects them here; sm_zipkin_v1_commit converts them by the rules of zipkin2's
- * V1SpanConverter into one span of version 2 per party and writes those as canonical spans. What version 1 says by
- * conventions (kinds by "cs", "sr", ...; shared by a missing timestamp; addresses by "sa", "ca", "ma") becomes fields.
+ * A span of version 1 is what all parties of one call recorded under one id: annotations and binary annotations,
+ * each with the endpoint that made it. The codec collects them here; sm_zipkin_v1_commit converts them by the
+ * rules of zipkin2's V1SpanConverter into one span of version 2 per party and writes those as canonical spans.
+ * What version 1 says by conventions (kinds by "cs", "sr", ...; shared by a missing timestamp; addresses by "sa",
+ * "ca", "ma") becomes fields.
  *
- * Memory: two pooled buffers per payload, none per span. Texts that are given must live until the commit and be readable for
- * 16 bytes past their end: they lie in the payload or in the room that sm_zipkin_v1_text gives. */
+ * Memory: two pooled buffers per payload, none per span. Texts that are given must live until the commit and be
+ * readable for 16 bytes past their end: they lie in the payload or in the room that sm_zipkin_v1_text gives. */
 #ifndef SM_ZIPKIN_V1_H
 #define SM_ZIPKIN_V1_H
 
@@ -69,7 +70,8 @@ struct sm_zipkin_v1 {
     bool debug;
 };
 
-enum sm_rc sm_zipkin_v1_open(struct sm_zipkin_v1 *v, struct sm_decoder *d, struct sm_batch *batch, size_t payload_size) SM_MUST_USE;
+enum sm_rc sm_zipkin_v1_open(struct sm_zipkin_v1 *v, struct sm_decoder *d, struct sm_batch *batch,
+                             size_t payload_size) SM_MUST_USE;
 /* Hands the spans to the batch; `rc` other than SM_OK clears it instead. */
 void sm_zipkin_v1_close(struct sm_zipkin_v1 *v, enum sm_rc rc);
 
@@ -83,8 +85,8 @@ bool sm_zipkin_v1_is_address(struct sm_str key);
 /* False when memory is exhausted. */
 bool sm_zipkin_v1_commit(struct sm_zipkin_v1 *v) SM_MUST_USE;
 
-/* Room for a text of this span that is not in the payload as it is; NULL when memory is exhausted. All texts of a span
- * together may take twice the payload's size. */
+/* Room for a text of this span that is not in the payload as it is; NULL when memory is exhausted. All texts of a
+ * span together may take twice the payload's size. */
 uint8_t *sm_zipkin_v1_text(struct sm_zipkin_v1 *v, size_t size);
 
 SM_INLINE void sm_zipkin_v1_refuse(struct sm_zipkin_v1 *v, enum sm_reject reason)

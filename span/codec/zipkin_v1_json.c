@@ -1,7 +1,7 @@
 /* Zipkin v1 JSON: a list of spans, decoded into canonical spans.
  *
- * Reading follows zipkin2's reader of version 1, with the leniencies of zipkin_json.h. Binary annotations whose values are
- * numbers or booleans become texts, where zipkin2 drops them. */
+ * Reading follows zipkin2's reader of version 1, with the leniencies of zipkin_json.h. Binary annotations whose
+ * values are numbers or booleans become texts, where zipkin2 drops them. */
 #include "span/codec/zipkin_json.h"
 #include "span/codec/zipkin_v1.h"
 
@@ -104,7 +104,8 @@ static int16_t read_endpoint(struct reader *r)
         r->j.p += r->endpoint_size;
         return r->endpoint;
     }
-    int16_t endpoint = read_endpoint_members(r, &e) && !r->j.error ? sm_zipkin_v1_endpoint(&r->v, &e) : SM_ZIPKIN_V1_NOBODY;
+    bool said = read_endpoint_members(r, &e) && !r->j.error;
+    int16_t endpoint = said ? sm_zipkin_v1_endpoint(&r->v, &e) : SM_ZIPKIN_V1_NOBODY;
     r->endpoint = endpoint;
     r->endpoint_bytes = start;
     r->endpoint_size = r->j.error ? 0 : (size_t)(r->j.p - start);
@@ -141,7 +142,8 @@ static void read_annotation(struct reader *r)
 }
 
 /* An address is a string, whatever it says, or true. */
-static void put_binary_annotation(struct reader *r, struct sm_str key, enum sm_json_type type, struct sm_str value, int16_t endpoint)
+static void put_binary_annotation(struct reader *r, struct sm_str key, enum sm_json_type type, struct sm_str value,
+                                  int16_t endpoint)
 {
     bool address = sm_zipkin_v1_is_address(key);
     if (type == SM_JSON_STRING || (type == SM_JSON_BOOL && (!address || sm_str_eq(value, SM_STR("true")))) ||

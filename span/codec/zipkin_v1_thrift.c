@@ -1,7 +1,7 @@
 /* Zipkin v1 thrift: a list of structs in the binary protocol (zipkinCore.thrift), decoded into canonical spans.
  *
- * Broken framing and missing ids refuse the list. Unknown fields are passed over, annotations without time or text are left
- * out, as zipkin2 does. Binary annotations that are no strings become texts, where zipkin2 drops them. */
+ * Broken framing and missing ids refuse the list. Unknown fields are passed over, annotations without time or text
+ * are left out, as zipkin2 does. Binary annotations that are no strings become texts, where zipkin2 drops them. */
 #include "base/json_out.h"
 #include "base/text.h"
 #include "span/codec/thrift_binary.h"
@@ -92,7 +92,8 @@ static bool read_endpoint_fields(struct reader *r, struct sm_zipkin_v1_endpoint 
 static bool read_endpoint(struct reader *r, int16_t *endpoint)
 {
     const uint8_t *start = r->t.p;
-    if (r->endpoint_size && sm_thrift_has(&r->t, r->endpoint_size) && memcmp(start, r->endpoint_bytes, r->endpoint_size) == 0) {
+    if (r->endpoint_size && sm_thrift_has(&r->t, r->endpoint_size) &&
+        memcmp(start, r->endpoint_bytes, r->endpoint_size) == 0) {
         r->t.p += r->endpoint_size;
         *endpoint = r->endpoint;
         return true;
@@ -162,8 +163,8 @@ static size_t put_number(char *text, int32_t type, struct sm_str value)
     return n;
 }
 
-/* A value that is no string as a text: bytes in base64, as version 1 writes them in JSON. One whose length is not that of its
- * type is left out. */
+/* A value that is no string as a text: bytes in base64, as version 1 writes them in JSON. One whose length is not
+ * that of its type is left out. */
 static bool put_other(struct reader *r, struct sm_str key, int32_t type, struct sm_str value, int16_t endpoint)
 {
     bool bytes = type == TYPE_BYTES;
@@ -176,7 +177,8 @@ static bool put_other(struct reader *r, struct sm_str key, int32_t type, struct 
     return true;
 }
 
-static bool put_binary_annotation(struct reader *r, struct sm_str key, int32_t type, struct sm_str value, int16_t endpoint)
+static bool put_binary_annotation(struct reader *r, struct sm_str key, int32_t type, struct sm_str value,
+                                  int16_t endpoint)
 {
     if (SM_UNLIKELY(sm_zipkin_v1_is_address(key))) {
         if (type == TYPE_STRING || (type == TYPE_BOOL && value.len == 1 && value.ptr[0] == 1))
