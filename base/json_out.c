@@ -134,20 +134,32 @@ void sm_json_put_string(struct sm_buf *out, struct sm_str text)
     sm_buf_putc(out, '"');
 }
 
-void sm_json_put_base64(struct sm_buf *out, struct sm_str bytes)
+char *sm_json_format_base64(struct sm_str bytes, char *out)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const uint8_t *p = (const uint8_t *)bytes.ptr;
     size_t left = bytes.len;
     for (; left >= 3; p += 3, left -= 3) {
-        char quad[4] = {alphabet[p[0] >> 2], alphabet[(p[0] & 3) << 4 | p[1] >> 4],
-                        alphabet[(p[1] & 15) << 2 | p[2] >> 6], alphabet[p[2] & 63]};
-        sm_buf_put(out, quad, 4);
+        *out++ = alphabet[p[0] >> 2];
+        *out++ = alphabet[(p[0] & 3) << 4 | p[1] >> 4];
+        *out++ = alphabet[(p[1] & 15) << 2 | p[2] >> 6];
+        *out++ = alphabet[p[2] & 63];
     }
     if (left) {
         uint8_t second = left == 2 ? p[1] : 0;
-        char quad[4] = {alphabet[p[0] >> 2], alphabet[(p[0] & 3) << 4 | second >> 4],
-                        left == 2 ? alphabet[(second & 15) << 2] : '=', '='};
-        sm_buf_put(out, quad, 4);
+        *out++ = alphabet[p[0] >> 2];
+        *out++ = alphabet[(p[0] & 3) << 4 | second >> 4];
+        *out++ = left == 2 ? alphabet[(second & 15) << 2] : '=';
+        *out++ = '=';
     }
+    return out;
+}
+
+void sm_json_put_base64(struct sm_buf *out, struct sm_str bytes)
+{
+    size_t size = SM_JSON_BASE64_SIZE(bytes.len);
+    if (size == 0 || !sm_buf_reserve(out, size))
+        return;
+    sm_json_format_base64(bytes, (char *)out->data + out->size);
+    out->size += size;
 }

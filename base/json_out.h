@@ -31,5 +31,8 @@ size_t sm_json_format_double(double v, char *out);
 
 /* RFC 4648 standard alphabet with padding, no quotes. */
 void sm_json_put_base64(struct sm_buf *out, struct sm_str bytes);
+#define SM_JSON_BASE64_SIZE(n) (((n) + 2) / 3 * 4)
+/* The same without a buffer: SM_JSON_BASE64_SIZE(bytes.len) bytes. Returns the position behind them. */
+char *sm_json_format_base64(struct sm_str bytes, char *out);
 
 #endif

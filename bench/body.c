@@ -117,6 +117,18 @@ static inline void move_field(uint8_t *p, enum bench_field kind, const struct be
     case BENCH_FIELD_TIME_NS:
         sm_store_le64(p, sm_load_le64(p) + (uint64_t)d->shift_ns);
         break;
+    case BENCH_FIELD_TIME_US:
+        sm_store_le64(p, sm_load_le64(p) + (uint64_t)(d->shift_ns / SM_US));
+        break;
+    case BENCH_FIELD_TIME_US_BE:
+        sm_store_be64(p, sm_load_be64(p) + (uint64_t)(d->shift_ns / SM_US));
+        break;
+    case BENCH_FIELD_TRACE_ID_HI:
+        xor_be64(p, d->trace_hi_mask);
+        break;
+    case BENCH_FIELD_TRACE_ID_LO:
+        xor_be64(p, d->trace_lo_mask);
+        break;
     case BENCH_FIELD_HEX_TRACE_ID:
         xor_hex64(p, d->trace_hi_mask);
         xor_hex64(p + 16, d->trace_lo_mask);

@@ -30,6 +30,10 @@ enum bench_field {
     BENCH_FIELD_HEX_SPAN_ID,  /* 16 characters */
     BENCH_FIELD_TEXT_TIME_US, /* 16 digits */
     BENCH_FIELD_TEXT_TIME_NS, /* 19 digits */
+    BENCH_FIELD_TIME_US,      /* 8 bytes, little endian */
+    BENCH_FIELD_TIME_US_BE,   /* 8 bytes, big endian */
+    BENCH_FIELD_TRACE_ID_HI,  /* 8 bytes, when the halves stand apart */
+    BENCH_FIELD_TRACE_ID_LO,
 };
 
 /* Where the fields are: offset in the lower 28 bits, enum bench_field above. */

@@ -3,6 +3,7 @@
 
 #include "bench/encode_json.h"
 #include "bench/encode_proto.h"
+#include "bench/encode_zipkin.h"
 
 struct bench_body bench_encode_request(const struct bench_gen *gen, const struct bench_request *request,
                                        enum bench_encoding encoding)
@@ -19,6 +20,14 @@ struct bench_body bench_encode_request(const struct bench_gen *gen, const struct
     case BENCH_ENCODING_ZIPKIN_JSON:
         bench_encode_json_zipkin(gen, request, &out, &fields);
         break;
+    case BENCH_ENCODING_ZIPKIN_PROTO:
+        bench_encode_zipkin_proto(gen, request, &out, &fields);
+        break;
+    case BENCH_ENCODING_ZIPKIN_THRIFT:
+        bench_encode_zipkin_thrift(gen, request, &out, &fields);
+        break;
+    default:
+        SM_ASSERT(!"an encoding");
     }
     fields.at = sm_xrealloc(fields.at, fields.n * sizeof *fields.at);
     return (struct bench_body){

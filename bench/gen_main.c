@@ -13,9 +13,9 @@ static const char usage[] =
     "  --out FILE                 write a recording: --format otlp-proto (messages with a 4-byte big-endian length "
     "before\n"
     "                             each) or otlp-json (a line each)\n"
-    "  --out-dir DIR              write each request body to a file of its own: otlp-proto, otlp-json or zipkin-json\n"
+    "  --out-dir DIR              write each request body to a file of its own: in the format\n"
     "  --gzip                     with --out-dir: compressed bodies\n"
-    "  --format NAME              otlp-proto (default), otlp-json, zipkin-json\n"
+    "  --format NAME              otlp-proto (default), otlp-json, zipkin-json, zipkin-proto, zipkin-thrift\n"
     "  --spans N                  about so many spans in a round (400k)\n"
     "  --rounds N                 repeat the round with fresh ids, later times (1)\n"
     "  --spans-per-request N      (200)\n"
@@ -33,7 +33,7 @@ struct options {
 
 static enum bench_encoding encoding_of(const char *name)
 {
-    static const char *const names[] = {"otlp-proto", "otlp-json", "zipkin-json"};
+    static const char *const names[] = {"otlp-proto", "otlp-json", "zipkin-json", "zipkin-proto", "zipkin-thrift"};
     for (uint32_t i = 0; i < SM_ARRAY_LEN(names); i++) {
         if (strcmp(name, names[i]) == 0)
             return (enum bench_encoding)i;

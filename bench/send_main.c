@@ -15,7 +15,8 @@
 static const char usage[] =
     "usage: bench_send --to HOST:PORT [options]\n"
     "  --format NAME              otlp-http (default), otlp-http-gzip, otlp-grpc, otlp-grpc-gzip, otlp-http-json, "
-    "zipkin-json\n"
+    "zipkin-json,\n"
+    "                             zipkin-proto, zipkin-thrift\n"
     "  --spans N                  measure over so many spans (1m)\n"
     "  --warmup-spans N           send so many before (0)\n"
     "  --seconds S, --warmup-seconds S  the same by time\n"
@@ -72,6 +73,8 @@ static const struct format formats[] = {
     {"otlp-grpc", BENCH_ENCODING_OTLP_PROTO, &bench_send_grpc, GRPC_PATH, "application/grpc", false, 0},
     {"otlp-grpc-gzip", BENCH_ENCODING_OTLP_PROTO, &bench_send_grpc, GRPC_PATH, "application/grpc", true, 0},
     {"zipkin-json", BENCH_ENCODING_ZIPKIN_JSON, &bench_send_http1, "/api/v2/spans", "application/json", false, 202},
+    {"zipkin-proto", BENCH_ENCODING_ZIPKIN_PROTO, &bench_send_http1, "/api/v2/spans", "application/x-protobuf", false, 202},
+    {"zipkin-thrift", BENCH_ENCODING_ZIPKIN_THRIFT, &bench_send_http1, "/api/v1/spans", "application/x-thrift", false, 202},
 };
 
 static const struct format *format_of(const char *name)

@@ -388,7 +388,7 @@ enum sm_rc sm_file_next(struct sm_file *f, struct sm_payload_pool *pool, struct 
         *codec = &sm_codec_otlp_json;
         return next_line(f, pool, payload, err);
     case FORM_JSON_WHOLE:
-        *codec = &sm_codec_zipkin_json;
+        *codec = &sm_codec_zipkin_any;
         return next_whole(f, pool, payload, err);
     case FORM_FRAMED_PROTO:
         *codec = &sm_codec_otlp_proto;

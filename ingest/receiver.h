@@ -39,6 +39,6 @@ struct sm_receiver_ops {
 };
 
 extern const struct sm_receiver_ops sm_receiver_otlp;   /* gRPC and HTTP, protobuf and JSON, on one port */
-extern const struct sm_receiver_ops sm_receiver_zipkin; /* HTTP /api/v2/spans; everything else to the fallback */
+extern const struct sm_receiver_ops sm_receiver_zipkin; /* HTTP /api/v1/spans and /api/v2/spans, gRPC Report; the rest to the fallback */
 
 #endif

@@ -232,6 +232,7 @@ static void count_taken(struct sm_worker *w, const struct sm_batch *b, size_t by
     sm_stats_add(&w->stats, SM_STAT_PAYLOADS, 1);
     sm_stats_add(&w->stats, SM_STAT_PAYLOAD_BYTES, bytes);
     sm_stats_add(&w->stats, SM_STAT_SPANS_RECEIVED, b->count + b->rejected_total);
+    sm_stats_add(&w->stats, SM_STAT_SPANS_REPAIRED, b->repaired);
     if (SM_LIKELY(!b->rejected_total))
         return;
     for (unsigned i = 0; i < SM_REJECT_COUNT; i++) {

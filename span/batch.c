@@ -24,7 +24,7 @@ void sm_batch_clear(struct sm_batch *b)
     b->heads_size = 0;
     if (b->rejected_total)
         memset(b->rejected, 0, sizeof b->rejected);
-    b->rejected_total = 0;
+    b->rejected_total = b->repaired = 0;
     b->reject_text[0] = '\0';
 }
 

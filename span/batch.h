@@ -40,6 +40,7 @@ struct sm_batch {
     uint16_t source;
     uint32_t rejected[SM_REJECT_COUNT]; /* spans of this payload that were refused, by reason */
     uint32_t rejected_total;
+    uint32_t repaired; /* spans whose ids came with their bytes reversed and were put right */
     char reject_text[96]; /* the first refusal in words, for partial success; empty if none */
     struct sm_batch *next;
 };

@@ -123,6 +123,20 @@ void sm_build_front(struct sm_build *b, struct sm_trace_id trace, uint64_t id, u
     memcpy(b->arena->data + b->body_at - b->front_size, front, b->front_size);
 }
 
+enum { ID_AT = 1 + 1 + 16 + 1 + 1, PARENT_ID_AT = ID_AT + 8 + 1 + 1 }; /* of the bytes that sm_build_front writes */
+
+void sm_build_set_ids(struct sm_batch *batch, uint32_t i, uint64_t id, uint64_t parent_id)
+{
+    struct sm_span *s = sm_batch_span(batch, i);
+    uint8_t *bytes = batch->bytes + batch->items[i].bytes;
+    sm_store_be64(bytes + ID_AT, id);
+    s->span_id = id;
+    if (s->parent_id == 0)
+        return;
+    sm_store_be64(bytes + PARENT_ID_AT, parent_id);
+    s->parent_id = parent_id;
+}
+
 /* "error" and "sampling.priority" have a meaning beside being wanted. A priority may be a number in a text. */
 static void note_special(struct sm_build *b, uint32_t slot, const uint8_t *length_at)
 {

@@ -130,6 +130,10 @@ SM_INLINE bool sm_build_close_message(struct sm_build *b, size_t at, size_t *mov
 void sm_build_front(struct sm_build *b, struct sm_trace_id trace, uint64_t id, uint64_t parent_id, enum sm_kind kind,
                     uint64_t start_ns, uint64_t end_ns);
 
+/* Changes ids that sm_build_front wrote, in the header and in the bytes of a committed span. A span without a parent gets
+ * none. */
+void sm_build_set_ids(struct sm_batch *batch, uint32_t i, uint64_t id, uint64_t parent_id);
+
 /* The scope without contents under the resource that says no more than the service's name (already as it shall be; at
  * most SM_BUILD_SERVICE_MAX bytes). SM_E_LIMIT when the table of scopes is full. */
 #define SM_BUILD_SERVICE_MAX 4096

@@ -19,6 +19,7 @@ struct sm_codec_limits {
     uint32_t span_bytes_max;  /* 1 MiB - 1 = SM_SPAN_SIZE_MAX at most */
     uint32_t depth_max;       /* 32 */
     uint32_t spans_max;       /* per payload: 1,000,000 */
+    bool repair_ids;          /* put right the ids that Envoy writes with their bytes reversed (Zipkin protobuf) */
 };
 
 extern const struct sm_codec_limits sm_codec_limits_default;
@@ -58,5 +59,12 @@ struct sm_codec {
 extern const struct sm_codec sm_codec_otlp_proto;
 extern const struct sm_codec sm_codec_otlp_json;
 extern const struct sm_codec sm_codec_zipkin_json;
+extern const struct sm_codec sm_codec_zipkin_proto;
+extern const struct sm_codec sm_codec_zipkin_v1_json;
+extern const struct sm_codec sm_codec_zipkin_v1_thrift;
+/* Lists of Zipkin spans in whatever format their bytes are in; JSON is of either version, or of the one that is named. */
+extern const struct sm_codec sm_codec_zipkin_any;
+extern const struct sm_codec sm_codec_zipkin_any_v1;
+extern const struct sm_codec sm_codec_zipkin_any_v2;
 
 #endif

@@ -653,4 +653,5 @@ const struct sm_codec_limits sm_codec_limits_default = {
     .span_bytes_max = SM_SPAN_SIZE_MAX,
     .depth_max = 32,
     .spans_max = 1000000,
+    .repair_ids = true,
 };

@@ -68,6 +68,10 @@ bool sm_zipkin_tag(struct sm_zipkin_in *z, struct sm_str key, struct sm_str valu
 bool sm_zipkin_annotation(struct sm_zipkin_in *z, uint64_t timestamp_us, struct sm_str value);
 bool sm_zipkin_commit(struct sm_zipkin_in *z, enum sm_origin origin) SM_MUST_USE;
 
+/* The wire format of a list of spans, told by its first bytes. */
+enum sm_zipkin_form { SM_ZIPKIN_UNKNOWN, SM_ZIPKIN_JSON, SM_ZIPKIN_PROTO, SM_ZIPKIN_THRIFT };
+enum sm_zipkin_form sm_zipkin_form_of(struct sm_str body);
+
 /* Where texts of together `size` bytes can be prepared for one of the calls above; NULL when memory is exhausted. */
 SM_INLINE uint8_t *sm_zipkin_scratch(struct sm_zipkin_in *z, size_t size)
 {

@@ -1,16 +1,97 @@
 /* Zipkin v2 JSON: a list of spans, decoded into canonical spans and encoded from spans of any origin.
  *
- * Reading follows zipkin2's reader where that is sensible (unknown and null fields are passed over; a bad id, kind, port or
- * an incomplete annotation refuses the list) and is kinder where clients get it wrong: hex digits of either case, numbers
- * with fraction or exponent or in quotes, tag values that are not strings. */
-#include "base/json.h"
+ * Reading follows zipkin2's reader where that is sensible (unknown and null fields are passed over; a bad id,
+ * kind, port or an incomplete annotation refuses the list) and is kinder where clients get it wrong: hex digits of
+ * either case, numbers with fraction or exponent or in quotes, tag values that are not strings. */
 #include "base/json_out.h"
 #include "span/codec/zipkin.h"
+#include "span/codec/zipkin_json.h"
 
 #include <arpa/inet.h>
 #include <math.h>
 
-enum { KEY_SIZE_MAX = 64 }; /* of known keys, were each character written as an escape */
+/* A number, with or without quotes; false at errors and for null. */
+static bool read_number(struct sm_json *j, struct sm_json_number *n)
+{
+    if (SM_LIKELY(sm_json_peek(j) == SM_JSON_NUMBER))
+        return sm_json_number(j, n);
+    if (sm_json_null(j))
+        return false;
+    struct sm_json_text text;
+    if (!sm_json_string(j, &text))
+        return false;
+    return sm_json_number_parse(sm_str(text.ptr, text.len), n) || sm_json_fail(j, "expected a number");
+}
+
+static uint64_t micros_of(const struct sm_json_number *n)
+{
+    switch (n->type) {
+    case SM_JSON_INT:
+        return n->i > 0 ? (uint64_t)n->i : 0;
+    case SM_JSON_UINT:
+        return n->u;
+    default:
+        if (n->d <= 0)
+            return 0;
+        if (n->d >= 0x1p63)
+            return UINT64_MAX;
+        return n->d < 1 ? 1 : (uint64_t)llround(n->d);
+    }
+}
+
+uint64_t sm_zipkin_json_micros(struct sm_json *j)
+{
+    struct sm_json_number n;
+    return read_number(j, &n) ? micros_of(&n) : 0;
+}
+
+void sm_zipkin_json_bool(struct sm_json *j, bool *value)
+{
+    if (!sm_json_null(j))
+        (void)sm_json_bool(j, value);
+}
+
+uint16_t sm_zipkin_json_port(struct sm_json *j)
+{
+    struct sm_json_number n;
+    int64_t v;
+    if (!read_number(j, &n))
+        return 0;
+    if (sm_json_number_int64(&n, &v) && v <= UINT16_MAX)
+        return v > 0 ? (uint16_t)v : 0;
+    (void)sm_json_fail(j, "invalid port");
+    return 0;
+}
+
+void sm_zipkin_json_trace_id(struct sm_json *j, struct sm_str text, struct sm_trace_id *id)
+{
+    if (SM_UNLIKELY(sm_trace_id_parse(text, id) != SM_OK))
+        (void)sm_json_fail(j, text.len == 0    ? "traceId is empty"
+                              : text.len > 32 ? "traceId.length > 32"
+                                              : "traceId is all zeros or not hex encoded");
+}
+
+void sm_zipkin_json_id(struct sm_json *j, struct sm_str text, uint64_t *id)
+{
+    if (SM_UNLIKELY(sm_span_id_parse(text, id) != SM_OK))
+        (void)sm_json_fail(j, text.len == 0    ? "id is empty"
+                              : text.len > 16 ? "id.length > 16"
+                                              : "id is all zeros or not hex encoded");
+}
+
+static bool all_zeros(struct sm_str text)
+{
+    size_t n = 0;
+    while (n < text.len && text.ptr[n] == '0')
+        n++;
+    return n == text.len;
+}
+
+void sm_zipkin_json_parent_id(struct sm_json *j, struct sm_str text, uint64_t *id)
+{
+    if (SM_UNLIKELY(sm_span_id_parse(text, id) != SM_OK) && (text.len > 16 || !all_zeros(text)))
+        (void)sm_json_fail(j, text.len > 16 ? "parentId.length > 16" : "parentId is not hex encoded");
+}
 
 struct reader {
     struct sm_json j;
@@ -27,20 +108,6 @@ static bool fail(struct reader *r, const char *text)
 static bool out_of_memory(struct reader *r)
 {
     return sm_json_fail(&r->j, "out of memory");
-}
-
-/* A string, or what else stands there as text. False at errors and for null, which is passed over. */
-static bool read_text(struct reader *r, struct sm_json_text *text)
-{
-    if (SM_LIKELY(sm_json_peek(&r->j) == SM_JSON_STRING))
-        return sm_json_string(&r->j, text);
-    if (sm_json_null(&r->j))
-        return false;
-    struct sm_str raw;
-    if (!sm_json_raw(&r->j, &raw))
-        return false;
-    *text = (struct sm_json_text){(const uint8_t *)raw.ptr, raw.len, false};
-    return true;
 }
 
 /* The text without escapes; lies in the arena's scratch room when there were some. */
@@ -60,49 +127,7 @@ static bool plain_text(struct reader *r, const struct sm_json_text *text, struct
 static bool read_plain(struct reader *r, struct sm_str *plain)
 {
     struct sm_json_text text;
-    return read_text(r, &text) && plain_text(r, &text, plain);
-}
-
-/* Microseconds, 0 for absent. A duration of less than one is one. */
-static uint64_t micros_of(const struct sm_json_number *n)
-{
-    switch (n->type) {
-    case SM_JSON_INT:
-        return n->i > 0 ? (uint64_t)n->i : 0;
-    case SM_JSON_UINT:
-        return n->u;
-    default:
-        if (n->d <= 0)
-            return 0;
-        if (n->d >= 0x1p63)
-            return UINT64_MAX;
-        return n->d < 1 ? 1 : (uint64_t)llround(n->d);
-    }
-}
-
-/* A number, with or without quotes; false at errors and for null. */
-static bool read_number(struct reader *r, struct sm_json_number *n)
-{
-    if (SM_LIKELY(sm_json_peek(&r->j) == SM_JSON_NUMBER))
-        return sm_json_number(&r->j, n);
-    if (sm_json_null(&r->j))
-        return false;
-    struct sm_json_text text;
-    if (!sm_json_string(&r->j, &text))
-        return false;
-    return sm_json_number_parse(sm_str(text.ptr, text.len), n) || fail(r, "expected a number");
-}
-
-static void read_micros(struct reader *r, uint64_t *us)
-{
-    struct sm_json_number n;
-    *us = read_number(r, &n) ? micros_of(&n) : 0;
-}
-
-static void read_bool(struct reader *r, bool *value)
-{
-    if (!sm_json_null(&r->j))
-        (void)sm_json_bool(&r->j, value);
+    return sm_zipkin_json_text(&r->j, &text) && plain_text(r, &text, plain);
 }
 
 static void read_trace_id(struct reader *r)
@@ -110,10 +135,7 @@ static void read_trace_id(struct reader *r)
     struct sm_str text;
     if (!read_plain(r, &text))
         return;
-    if (SM_UNLIKELY(sm_trace_id_parse(text, &r->z.trace) != SM_OK))
-        (void)fail(r, text.len == 0    ? "traceId is empty"
-                      : text.len > 32 ? "traceId.length > 32"
-                                      : "traceId is all zeros or not hex encoded");
+    sm_zipkin_json_trace_id(&r->j, text, &r->z.trace);
     r->has_trace = true;
 }
 
@@ -122,28 +144,16 @@ static void read_id(struct reader *r)
     struct sm_str text;
     if (!read_plain(r, &text))
         return;
-    if (SM_UNLIKELY(sm_span_id_parse(text, &r->z.id) != SM_OK))
-        (void)fail(r, text.len == 0 ? "id is empty" : text.len > 16 ? "id.length > 16" : "id is all zeros or not hex encoded");
+    sm_zipkin_json_id(&r->j, text, &r->z.id);
     r->has_id = true;
 }
 
-static bool all_zeros(struct sm_str text)
-{
-    size_t n = 0;
-    while (n < text.len && text.ptr[n] == '0')
-        n++;
-    return n == text.len;
-}
-
-/* Empty or all zeros is none. */
 static void read_parent_id(struct reader *r)
 {
     struct sm_str text;
     r->z.parent_id = 0;
-    if (!read_plain(r, &text))
-        return;
-    if (SM_UNLIKELY(sm_span_id_parse(text, &r->z.parent_id) != SM_OK) && (text.len > 16 || !all_zeros(text)))
-        (void)fail(r, text.len > 16 ? "parentId.length > 16" : "parentId is not hex encoded");
+    if (read_plain(r, &text))
+        sm_zipkin_json_parent_id(&r->j, text, &r->z.parent_id);
 }
 
 static void read_kind(struct reader *r)
@@ -171,25 +181,12 @@ static void read_name(struct reader *r)
         (void)out_of_memory(r);
 }
 
-static void read_port(struct reader *r, uint16_t *port)
-{
-    struct sm_json_number n;
-    int64_t v;
-    *port = 0;
-    if (!read_number(r, &n))
-        return;
-    if (!sm_json_number_int64(&n, &v) || v > UINT16_MAX)
-        (void)fail(r, "invalid port");
-    else
-        *port = v > 0 ? (uint16_t)v : 0;
-}
-
 static void read_endpoint(struct reader *r, bool local)
 {
     struct sm_zipkin_address *address = local ? &r->z.local : &r->z.remote;
     struct sm_json_text key;
     struct sm_str text;
-    uint8_t plain_key[KEY_SIZE_MAX];
+    uint8_t plain_key[SM_ZIPKIN_JSON_KEY_SIZE_MAX];
     if (sm_json_null(&r->j))
         return;
     for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
@@ -205,7 +202,7 @@ static void read_endpoint(struct reader *r, bool local)
             if (read_plain(r, &text))
                 (void)sm_zipkin_address_parse(address, text);
         } else if (sm_json_is(&key, "port")) {
-            read_port(r, &address->port);
+            address->port = sm_zipkin_json_port(&r->j);
         } else {
             sm_json_skip(&r->j);
         }
@@ -215,17 +212,16 @@ static void read_endpoint(struct reader *r, bool local)
 static void read_annotation(struct reader *r)
 {
     struct sm_json_text key, value = {0};
-    struct sm_json_number n;
-    uint8_t plain_key[KEY_SIZE_MAX];
+    uint8_t plain_key[SM_ZIPKIN_JSON_KEY_SIZE_MAX];
     uint64_t timestamp_us = 0;
     bool has_timestamp = false, has_value = false;
     for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
         sm_json_plain(&key, plain_key, sizeof plain_key);
         if (sm_json_is(&key, "timestamp")) {
-            has_timestamp = read_number(r, &n);
-            timestamp_us = has_timestamp ? micros_of(&n) : 0;
+            has_timestamp = !sm_json_null(&r->j);
+            timestamp_us = has_timestamp ? sm_zipkin_json_micros(&r->j) : 0;
         } else if (sm_json_is(&key, "value")) {
-            has_value = read_text(r, &value);
+            has_value = sm_zipkin_json_text(&r->j, &value);
         } else {
             sm_json_skip(&r->j);
         }
@@ -264,7 +260,7 @@ static void read_tags(struct reader *r)
     if (sm_json_null(&r->j))
         return;
     for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
-        if (!read_text(r, &value)) {
+        if (!sm_zipkin_json_text(&r->j, &value)) {
             (void)fail(r, "No value of a tag");
             return;
         }
@@ -294,11 +290,11 @@ static void read_member(struct reader *r, const struct sm_json_text *key)
         break;
     case 5:
         if (sm_json_is(key, "debug"))
-            return read_bool(r, &r->z.debug);
+            return sm_zipkin_json_bool(&r->j, &r->z.debug);
         break;
     case 6:
         if (sm_json_is(key, "shared"))
-            return read_bool(r, &r->z.shared);
+            return sm_zipkin_json_bool(&r->j, &r->z.shared);
         break;
     case 7:
         if (sm_json_is(key, "traceId"))
@@ -308,11 +304,11 @@ static void read_member(struct reader *r, const struct sm_json_text *key)
         if (sm_json_is(key, "parentId"))
             return read_parent_id(r);
         if (sm_json_is(key, "duration"))
-            return read_micros(r, &r->z.duration_us);
+            return (void)(r->z.duration_us = sm_zipkin_json_micros(&r->j));
         break;
     case 9:
         if (sm_json_is(key, "timestamp"))
-            return read_micros(r, &r->z.timestamp_us);
+            return (void)(r->z.timestamp_us = sm_zipkin_json_micros(&r->j));
         break;
     case 11:
         if (sm_json_is(key, "annotations"))
@@ -338,7 +334,7 @@ static void read_member(struct reader *r, const struct sm_json_text *key)
 static void read_span(struct reader *r)
 {
     struct sm_json_text key;
-    uint8_t plain_key[KEY_SIZE_MAX];
+    uint8_t plain_key[SM_ZIPKIN_JSON_KEY_SIZE_MAX];
     if (!sm_zipkin_begin(&r->z)) {
         (void)out_of_memory(r);
         return;

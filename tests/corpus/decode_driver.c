@@ -11,7 +11,8 @@
 
 #include <stdlib.h>
 
-static const struct sm_codec *const codecs[] = {&sm_codec_otlp_proto, &sm_codec_otlp_json, &sm_codec_zipkin_json};
+static const struct sm_codec *const codecs[] = {&sm_codec_otlp_proto, &sm_codec_otlp_json, &sm_codec_zipkin_json,
+                                              &sm_codec_zipkin_proto, &sm_codec_zipkin_v1_json, &sm_codec_zipkin_v1_thrift};
 
 static const struct sm_codec *find_codec(const char *name)
 {

@@ -20,12 +20,21 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
-from run import OTHER_REPLIES, SKIPPED, find_corpus
+from run import OTHER_REPLIES, SKIPPED, differences, find_corpus, zipkin_spans
 
-HTTP_PROTOCOLS = {"zipkin-v2-json": "Zipkin", "otlp-http-json": "OTLP HTTP", "otlp-http-protobuf": "OTLP HTTP"}
+HTTP_PROTOCOLS = {
+    "zipkin-v2-json": "Zipkin",
+    "zipkin-proto3": "Zipkin",
+    "zipkin-v1-json": "Zipkin",
+    "zipkin-v1-thrift": "Zipkin",
+    "otlp-http-json": "OTLP HTTP",
+    "otlp-http-protobuf": "OTLP HTTP",
+}
 OTLP_TYPES = ("application/json", "application/x-protobuf")
 GRPC_PATH = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -229,7 +238,7 @@ def send_h2_capture(address, recorded):
 
 def check_form(protocol, status, reply_type, body, request_type):
     """OTLP replies in the request's encoding, Zipkin in text."""
-    if protocol == "zipkin-v2-json":
+    if protocol.startswith("zipkin"):
         return [] if status != 202 or not body else ["202 with a body"]
     if status in (404, 405, 415):
         return [] if reply_type.startswith("text/plain") else ["%d as %s" % (status, reply_type)]
@@ -243,7 +252,7 @@ def check_form(protocol, status, reply_type, body, request_type):
 def check_http(daemon, protocol, path):
     info = json.loads(path.with_suffix(".json").read_text())
     if "expected" in info:
-        replies, verdict = [202 if protocol == "zipkin-v2-json" else 200], ""
+        replies, verdict = [202 if protocol.startswith("zipkin") else 200], ""
     else:
         reply = OTHER_REPLIES.get("%s/%s" % (protocol, path.stem), info.get("reply", 400))
         replies, verdict = reply if isinstance(reply, list) else [reply], info.get("verdict", "")
@@ -259,7 +268,30 @@ def check_http(daemon, protocol, path):
         problems.append("stored a span: %s" % info.get("why"))
     if "expected" in info and daemon.admitted() != before + len(info["expected"]):
         problems.append("%d spans, expected %d" % (daemon.admitted() - before, len(info["expected"])))
+    if "expected" in info and protocol.startswith("zipkin") and not problems:
+        problems += check_read_back(daemon, info["expected"])
     return problems
+
+
+def read_trace(daemon, trace_id):
+    try:
+        with urllib.request.urlopen("http://%s:%d/api/v2/trace/%s" % (*daemon.address("Zipkin"), trace_id), timeout=10) as reply:
+            return zipkin_spans(json.load(reply))
+    except urllib.error.HTTPError:
+        return []
+
+
+def check_read_back(daemon, expected):
+    """What was sent, asked for through Zipkin's API; payloads of one trace come one after the other."""
+    deadline = time.monotonic() + 5
+    missing = expected
+    while missing and time.monotonic() < deadline:
+        spans = [s for trace_id in {s["trace_id"] for s in missing} for s in read_trace(daemon, trace_id)]
+        missing = [e for e in missing if not any(not differences([e], [s]) for s in spans)]
+    if not missing:
+        return []
+    same = [s for s in spans if s["span_id"] == missing[0]["span_id"]] or [{}]
+    return ["read back: " + d for d in differences(missing[:1], same[:1])]
 
 
 def check_grpc(daemon, path):
@@ -280,8 +312,9 @@ def checks(daemon, corpus):
         captures = sorted((corpus / protocol).glob("*/*.bin")) + sorted((corpus / "malformed" / protocol).glob("*.bin"))
         for path in captures:
             yield path, lambda path=path, protocol=protocol: check_http(daemon, protocol, path)
-    for path in sorted((corpus / "malformed-real").glob("*-v2/*.bin")):
-        yield path, lambda path=path: check_http(daemon, "zipkin-v2-json", path)
+    for version in ("v1", "v2"):
+        for path in sorted((corpus / "malformed-real").glob("*-%s/*.bin" % version)):
+            yield path, lambda path=path, version=version: check_http(daemon, "zipkin-%s-json" % version, path)
     for path in sorted((corpus / "malformed" / "otlp-grpc").glob("*.bin")):
         yield path, lambda path=path: check_grpc(daemon, path)
     for path in sorted((corpus / "otlp-grpc").glob("*/*.h2")):

@@ -21,6 +21,9 @@ import zlib
 # protocol -> codec of the payload and codec to print the spans with
 PROTOCOLS = {
     "zipkin-v2-json": ("zipkin_json", "zipkin_json"),
+    "zipkin-proto3": ("zipkin_proto", "zipkin_json"),
+    "zipkin-v1-json": ("zipkin_v1_json", "zipkin_json"),
+    "zipkin-v1-thrift": ("zipkin_v1_thrift", "zipkin_json"),
     "otlp-http-json": ("otlp_json", "otlp_json"),
     "otlp-http-protobuf": ("otlp_proto", "otlp_json"),
     "otlp-grpc": ("otlp_proto", "otlp_json"),
@@ -36,10 +39,20 @@ OTHER_REPLIES = {
 }
 CONTENT_TYPES = {
     "zipkin-v2-json": ("", "application/json"),
+    "zipkin-proto3": ("application/x-protobuf",),
+    "zipkin-v1-json": ("", "application/json"),
+    "zipkin-v1-thrift": ("application/x-thrift",),
     "otlp-http-json": ("application/json",),
     "otlp-http-protobuf": ("application/x-protobuf",),
 }
-PATHS = {"zipkin-v2-json": "/api/v2/spans", "otlp-http-json": "/v1/traces", "otlp-http-protobuf": "/v1/traces"}
+PATHS = {
+    "zipkin-v2-json": "/api/v2/spans",
+    "zipkin-proto3": "/api/v2/spans",
+    "zipkin-v1-json": "/api/v1/spans",
+    "zipkin-v1-thrift": "/api/v1/spans",
+    "otlp-http-json": "/v1/traces",
+    "otlp-http-protobuf": "/v1/traces",
+}
 BODY_MAX = 64 << 20
 
 
@@ -276,7 +289,7 @@ def check_malformed(driver, protocol, bin_path):
 def check_malformed_real(driver, protocol, bin_path):
     """Broken bodies that clients really sent."""
     info = json.loads(bin_path.with_suffix(".json").read_text())
-    if protocol != "zipkin-v2-json" or info.get("path") != "/api/v2/spans":
+    if protocol not in ("zipkin-v2-json", "zipkin-v1-json") or info.get("path") != PATHS[protocol]:
         return None
     result, problem = run(driver, PROTOCOLS[protocol], body_of(info, bin_path.read_bytes()))
     return [problem] if problem else ["accepted"] if result["rc"] == "ok" else []

@@ -2,6 +2,7 @@
 import json
 import urllib.request
 
+import pytest
 from py_zipkin import Encoding, Kind
 from py_zipkin.transport import BaseTransportHandler
 from py_zipkin.zipkin import zipkin_client_span, zipkin_server_span
@@ -9,12 +10,18 @@ from py_zipkin.zipkin import zipkin_client_span, zipkin_server_span
 from conftest import QUICK, get, poll
 
 ZIPKIN_SERVER, ZIPKIN_CLIENT = 2, 3  # OTLP's numbers of the span kinds
+FORMATS = [
+    (Encoding.V2_JSON, "/api/v2/spans", "application/json"),
+    (Encoding.V2_PROTO3, "/api/v2/spans", "application/x-protobuf"),
+    (Encoding.V1_JSON, "/api/v1/spans", "application/json"),
+]
 
 
 class Post(BaseTransportHandler):
-    def __init__(self, url):
+    def __init__(self, url, content_type):
         super().__init__()
         self.url = url
+        self.content_type = content_type
         self.statuses = []
 
     def get_max_payload_bytes(self):
@@ -22,17 +29,18 @@ class Post(BaseTransportHandler):
 
     def send(self, payload):
         body = payload if isinstance(payload, bytes) else payload.encode()
-        request = urllib.request.Request(self.url, data=body, headers={"content-type": "application/json"})
+        request = urllib.request.Request(self.url, data=body, headers={"content-type": self.content_type})
         with urllib.request.urlopen(request, timeout=10) as reply:
             self.statuses.append(reply.status)
 
 
-def test_spans_of_a_client_and_its_child(daemon, collector):
+@pytest.mark.parametrize("encoding, path, content_type", FORMATS, ids=[encoding.value for encoding, _, _ in FORMATS])
+def test_spans_of_a_client_and_its_child(daemon, collector, encoding, path, content_type):
     sink = collector()
     d = daemon(*QUICK, sink.sink())
-    transport = Post(d.urls["Zipkin"])
+    transport = Post(d.urls["Zipkin"].removesuffix("/api/v2/spans") + path, content_type)
     with zipkin_server_span(service_name="shop", span_name="get /cart", transport_handler=transport, sample_rate=100,
-                            encoding=Encoding.V2_JSON, use_128bit_trace_id=True) as root:
+                            encoding=encoding, use_128bit_trace_id=True) as root:
         root.update_binary_annotations({"http.path": "/cart", "unicode": "\u20ac"})
         root.add_annotation("looked up")
         with zipkin_client_span(service_name="shop", span_name="load") as child:

@@ -65,7 +65,51 @@ def record(request, rule=b"errors", span_count=1):
     return struct.pack("<I", 4 + len(head) + len(rule) + len(request)) + head + rule + request
 
 
+def zipkin_proto_span(id_bytes):
+    endpoint = field(1, b"Svc") + field(2, b"\1\2\3\4") + field(3, bytes(15) + b"\1") + field(4, 9411)
+    span = field(1, bytes(range(1, 17))) + field(2, bytes(range(1, 9))) + field(3, id_bytes) + field(4, 2) + field(5, b"GET")
+    span += fixed64(6, 10**15) + field(7, 5) + field(8, endpoint) + field(9, endpoint)
+    span += field(10, fixed64(1, 10**15) + field(2, b"event")) + field(11, field(1, b"error") + field(2, b"true"))
+    span += field(11, field(1, b"component") + field(2, b"proxy")) + field(11, field(1, b"node_id") + field(2, b"n"))
+    return field(1, span + field(12, 1) + field(13, 1))
+
+
+def thrift_field(type_id, number, value):
+    return struct.pack(">BH", type_id, number) + value
+
+
+def thrift_text(number, text):
+    return thrift_field(11, number, struct.pack(">I", len(text)) + text)
+
+
+def thrift_list(number, items):
+    return thrift_field(15, number, struct.pack(">BI", 12, len(items)) + b"".join(item + b"\0" for item in items))
+
+
+def zipkin_thrift():
+    host = thrift_field(8, 1, b"\1\2\3\4") + thrift_field(6, 2, b"\x24\xc3") + thrift_text(3, b"Svc") + thrift_text(4, bytes(15) + b"\1")
+    annotations = [thrift_field(10, 1, struct.pack(">Q", 10**15 + i)) + thrift_text(2, value) + thrift_field(12, 3, host + b"\0")
+                   for i, value in enumerate((b"cs", b"sr", b"ss", b"cr", b"event"))]
+    values = [(b"error", b"true", 6), (b"sa", b"\1", 0), (b"n", b"\0\0\0\1", 3), (b"d", b"\x3f\xe0" + bytes(6), 5), (b"b", b"\xff", 1)]
+    tags = [thrift_text(1, key) + thrift_text(2, value) + thrift_field(8, 3, struct.pack(">I", kind)) + thrift_field(12, 4, host + b"\0")
+            for key, value, kind in values]
+    span = thrift_field(10, 1, bytes(7) + b"\1") + thrift_text(3, b"GET") + thrift_field(10, 4, bytes(7) + b"\2")
+    span += thrift_field(10, 5, bytes(7) + b"\3") + thrift_list(6, annotations) + thrift_list(8, tags) + thrift_field(2, 9, b"\1")
+    span += thrift_field(10, 10, struct.pack(">Q", 10**15)) + thrift_field(10, 12, bytes(7) + b"\4")
+    span += thrift_field(12, 99, thrift_field(13, 1, b"\x0b\x0c" + bytes(4)) + b"\0")
+    return struct.pack(">BI", 12, 1) + span + b"\0"
+
+
+ZIPKIN_V1 = (
+    b'[{"traceId":"1","id":"2","name":"\\u0047et","annotations":[{"timestamp":1,"value":"cs","endpoint":{"serviceName":"a"}},'
+    b'{"timestamp":2,"value":"sr","endpoint":{"serviceName":"b","ipv4":"1.2.3.4"}}],"binaryAnnotations":[{"key":"sa","value":true,'
+    b'"endpoint":{"port":1}},{"key":"error","value":"\\n"},{"key":"n","value":1.5}]}]'
+)
+
 SEEDS = {
+    "zipkin_proto": [zipkin_proto_span(bytes(range(16, 8, -1))), zipkin_proto_span(bytes(range(1, 9))) * 2, b""],
+    "zipkin_v1_json": [ZIPKIN_V1, b"[]"],
+    "zipkin_v1_thrift": [zipkin_thrift(), struct.pack(">BI", 12, 0)],
     "otlp_proto": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span(), b""],
     "file": [JSON + b"\n" + JSON, JSON, ZIPKIN, framed(ONE_SPAN) * 2, ONE_SPAN, gzip.compress(JSON + b"\n", mtime=0) * 2,
              gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20]],

@@ -9,6 +9,8 @@ static const struct span_format formats[] = {
     {"otlp", &sm_codec_otlp_proto, span_encode_otlp},
     {"otlp_json", &sm_codec_otlp_json, span_encode_otlp_json},
     {"zipkin_v2_json", &sm_codec_zipkin_json, span_encode_zipkin_v2_json},
+    {"zipkin_proto", &sm_codec_zipkin_proto, span_encode_zipkin_proto},
+    {"zipkin_v1_json", &sm_codec_zipkin_v1_json, span_encode_zipkin_v1_json},
 };
 
 const struct span_format *span_format_find(const char *name)

@@ -1,0 +1,38 @@
+/* Reading JSON values as Zipkin means them, for both versions of the format. Kinder than the reader of zipkin2
+ * where clients get it wrong: hex digits of either case, numbers with fraction or exponent or in quotes, texts
+ * that are not strings. Errors are the JSON reader's. */
+#ifndef SM_ZIPKIN_JSON_H
+#define SM_ZIPKIN_JSON_H
+
+#include "base/json.h"
+#include "span/span.h"
+
+#define SM_ZIPKIN_JSON_KEY_SIZE_MAX 64 /* of known keys, were each character written as an escape */
+
+/* A string, or what else stands there as text. False at errors and for null, which is passed over. */
+SM_INLINE bool sm_zipkin_json_text(struct sm_json *j, struct sm_json_text *text)
+{
+    if (SM_LIKELY(sm_json_peek(j) == SM_JSON_STRING))
+        return sm_json_string(j, text);
+    if (sm_json_null(j))
+        return false;
+    struct sm_str raw;
+    if (!sm_json_raw(j, &raw))
+        return false;
+    *text = (struct sm_json_text){(const uint8_t *)raw.ptr, raw.len, false};
+    return true;
+}
+
+/* Microseconds; 0: null, zero or negative. Less than one is one. */
+uint64_t sm_zipkin_json_micros(struct sm_json *j);
+/* null leaves the value as it is. */
+void sm_zipkin_json_bool(struct sm_json *j, bool *value);
+/* 0: null, zero or negative. */
+uint16_t sm_zipkin_json_port(struct sm_json *j);
+
+/* Ids in a text without escapes that was just read. An empty parent or one of zeros is none. */
+void sm_zipkin_json_trace_id(struct sm_json *j, struct sm_str text, struct sm_trace_id *id);
+void sm_zipkin_json_id(struct sm_json *j, struct sm_str text, uint64_t *id);
+void sm_zipkin_json_parent_id(struct sm_json *j, struct sm_str text, uint64_t *id);
+
+#endif
