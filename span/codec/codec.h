@@ -58,5 +58,9 @@ struct sm_codec {
 extern const struct sm_codec sm_codec_otlp_proto;
 extern const struct sm_codec sm_codec_otlp_json;
 extern const struct sm_codec sm_codec_zipkin_json;
+extern const struct sm_codec sm_codec_jaeger_compact; /* thrift message emitBatch, compact protocol */
+extern const struct sm_codec sm_codec_jaeger_binary;  /* the same, binary protocol */
+extern const struct sm_codec sm_codec_jaeger_batch;   /* thrift struct Batch, binary protocol */
+extern const struct sm_codec sm_codec_jaeger_proto;   /* PostSpansRequest of api_v2 */
 
 #endif
