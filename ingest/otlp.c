@@ -1,8 +1,7 @@
 /* OTLP over gRPC (TraceService/Export) and HTTP (POST /v1/traces), protobuf and JSON. Both on any port.
  * Spec: opentelemetry-proto docs/specification.md. */
 #include "base/log.h"
-#include "base/net/grpc.h"
-#include "ingest/http_ingest.h"
+#include "ingest/grpc_ingest.h"
 #include "ingest/rpc_status.h"
 
 enum form { FORM_NONE, FORM_PROTO, FORM_JSON };
@@ -62,36 +61,6 @@ static void reply_http(struct sm_http_exchange *x, const struct sm_submit *r)
                       sm_str(body, sm_rpc_export_proto((uint8_t *)body, r->rejected, r->text)));
 }
 
-static void fail_grpc(struct sm_http_exchange *x, enum sm_grpc_status status, const char *text, int64_t retry_after_ns)
-{
-    uint8_t details[SM_RPC_STATUS_SIZE_MAX];
-    size_t size = retry_after_ns ? sm_rpc_status_proto(details, status, text, retry_after_ns) : 0;
-    sm_grpc_reply(x, status, sm_str_c(text), sm_str(details, size), SM_STR(""));
-}
-
-static void reply_grpc(struct sm_http_exchange *x, const struct sm_submit *r)
-{
-    uint8_t message[SM_RPC_STATUS_SIZE_MAX];
-    switch (r->rc) {
-    case SM_OK:
-        sm_grpc_reply(x, SM_GRPC_OK, SM_STR(""), SM_STR(""),
-                      sm_str(message, sm_rpc_export_proto(message, r->rejected, r->text)));
-        return;
-    case SM_E_AGAIN:
-        fail_grpc(x, SM_GRPC_UNAVAILABLE, r->text, r->retry_after_ns);
-        return;
-    case SM_E_LIMIT:
-        fail_grpc(x, SM_GRPC_RESOURCE_EXHAUSTED, r->text, 0);
-        return;
-    case SM_E_UNSUPPORTED:
-        fail_grpc(x, SM_GRPC_UNIMPLEMENTED, r->text, 0);
-        return;
-    default:
-        fail_grpc(x, SM_GRPC_INVALID_ARGUMENT, r->text, 0);
-        return;
-    }
-}
-
 static bool path_is(const struct sm_http_exchange *x, const char *path)
 {
     return sm_str_eq(x->path, sm_str_c(path));
@@ -101,7 +70,7 @@ static void overloaded(struct sm_http_exchange *x)
 {
     struct sm_submit r = {.rc = SM_E_AGAIN, .retry_after_ns = SM_SEC, .text = "overloaded, try again later"};
     if (x->is_grpc)
-        reply_grpc(x, &r);
+        sm_grpc_ingest_refuse(x, &r);
     else
         reply_http(x, &r);
 }
@@ -132,7 +101,7 @@ static bool on_headers(void *ctx, struct sm_http_exchange *x)
     if (x->is_grpc) {
         if (!path_is(x, "/opentelemetry.proto.collector.trace.v1.TraceService/Export")) {
             note_other_signal(r, x);
-            fail_grpc(x, SM_GRPC_UNIMPLEMENTED, "only traces are accepted here", 0);
+            sm_grpc_ingest_fail(x, SM_GRPC_UNIMPLEMENTED, "only traces are accepted here", 0);
             return false;
         }
     } else if (!path_is(x, "/v1/traces")) {
@@ -155,22 +124,14 @@ static bool on_headers(void *ctx, struct sm_http_exchange *x)
     return true;
 }
 
-/* What gRPC says about compression: INTERNAL for a message that is flagged as compressed without telling how, and for one that
- * cannot be inflated. */
 static void on_grpc_request(struct sm_receiver *r, struct sm_http_exchange *x)
 {
+    uint8_t message[SM_RPC_STATUS_SIZE_MAX];
     struct sm_submit result;
-    struct sm_str coding = x->grpc_compressed ? x->known[SM_HTTP_GRPC_ENCODING] : SM_STR("");
-    if (x->grpc_compressed && sm_coding_from_name(coding) == SM_CODING_IDENTITY) {
-        sm_worker_count_undecodable(r->worker);
-        fail_grpc(x, SM_GRPC_INTERNAL, "a compressed message without grpc-encoding", 0);
+    if (!sm_grpc_ingest_submit(r, x, &sm_codec_otlp_proto, &result))
         return;
-    }
-    bool decoded = sm_http_ingest_submit(r, x, coding, &sm_codec_otlp_proto, &result);
-    if (!decoded && (result.rc == SM_E_INVALID || result.rc == SM_E_TRUNCATED))
-        fail_grpc(x, SM_GRPC_INTERNAL, result.text, 0);
-    else
-        reply_grpc(x, &result);
+    size_t size = sm_rpc_export_proto(message, result.rejected, result.text);
+    sm_grpc_reply(x, SM_GRPC_OK, SM_STR(""), SM_STR(""), sm_str(message, size));
 }
 
 static void on_request(void *ctx, struct sm_http_exchange *x)
@@ -195,6 +156,7 @@ static struct sm_receiver *open(const struct sm_listener *listener, struct sm_wo
 
 const struct sm_receiver_ops sm_receiver_otlp = {
     .name = "otlp",
+    .check_free = sm_tcp_check_free,
     .open = open,
     .drain = sm_http_ingest_drain,
     .close = sm_http_ingest_close,

@@ -104,6 +104,7 @@ static struct sm_receiver *open(const struct sm_listener *listener, struct sm_wo
 
 const struct sm_receiver_ops sm_receiver_zipkin = {
     .name = "zipkin",
+    .check_free = sm_tcp_check_free,
     .open = open,
     .drain = sm_http_ingest_drain,
     .close = sm_http_ingest_close,

@@ -47,7 +47,7 @@ struct sm_codec {
 
     /* Decodes `payload` (borrowed; take a reference to keep its bytes) into the cleared batch. batch->payload is set by the
      * codec: either the payload itself (one more reference) or an arena from decoder->pool. SM_OK also when some or all
-     * spans were rejected. SM_E_INVALID, SM_E_TRUNCATED, SM_E_LIMIT: the payload is refused whole, err says why in words
+     * spans were rejected. SM_E_INVALID, SM_E_TRUNCATED, SM_E_LIMIT, SM_E_UNSUPPORTED: the payload is refused whole, err says why in words
      * meant for the client, and the batch holds nothing. */
     enum sm_rc (*decode)(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err);
 
