@@ -5,6 +5,9 @@
  *
  * and include this file. Rules of thrift's generated code: fields in any order, the last of two counts, a field of another type
  * than it should have is skipped, a required field that is missing refuses the payload. */
+#ifndef SM_JAEGER_THRIFT_H
+#define SM_JAEGER_THRIFT_H
+
 #include "span/codec/jaeger.h"
 
 struct reader {
@@ -432,3 +435,5 @@ static enum sm_rc decode_with(struct sm_decoder *d, struct sm_payload *payload, 
         rc = SM_E_TRUNCATED;
     return err && err->text[0] ? err->rc : sm_err_set(err, rc, "malformed thrift: not a jaeger.Batch");
 }
+
+#endif
