@@ -9,6 +9,7 @@ static const struct span_format formats[] = {
     {"otlp", &sm_codec_otlp_proto, span_encode_otlp},
     {"otlp_json", &sm_codec_otlp_json, span_encode_otlp_json},
     {"zipkin_v2_json", &sm_codec_zipkin_json, span_encode_zipkin_v2_json},
+    {"jaeger", &sm_codec_jaeger_proto, span_encode_jaeger},
 };
 
 const struct span_format *span_format_find(const char *name)
