@@ -9,6 +9,9 @@ enum bench_encoding {
     BENCH_ENCODING_OTLP_PROTO,  /* ExportTraceServiceRequest = TracesData */
     BENCH_ENCODING_OTLP_JSON,   /* the same in JSON, on one line, without a line feed */
     BENCH_ENCODING_ZIPKIN_JSON, /* a v2 array */
+    BENCH_ENCODING_JAEGER_COMPACT, /* thrift messages, which cannot be moved to another round */
+    BENCH_ENCODING_JAEGER_BINARY,
+    BENCH_ENCODINGS
 };
 
 /* Virtual time 0 is this moment (2026-01-01 00:00:00 UTC) in bodies of round 0. */

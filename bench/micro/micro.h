@@ -11,7 +11,7 @@
 /* Generated traffic, shared by all cases. Bodies are encoded when first asked for. */
 struct micro_inputs {
     const struct bench_gen *gen;
-    struct bench_body *bodies[BENCH_ENCODING_ZIPKIN_JSON + 1];
+    struct bench_body *bodies[BENCH_ENCODINGS];
 };
 
 /* One body per request of inputs->gen. Owned by the inputs. A case that moves them (body.h) must move all of them. */
