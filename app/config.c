@@ -282,6 +282,7 @@ static void validate_listeners(const struct sm_config *c, struct sm_config_repor
                {"jaeger_udp_binary", c->listen.jaeger_udp_binary},
                {"jaeger_http", c->listen.jaeger_http},
                {"jaeger_grpc", c->listen.jaeger_grpc},
+               {"jaeger_sampling", c->listen.jaeger_sampling},
                {"query", c->listen.query},
                {"metrics", c->listen.metrics}};
     for (size_t i = 0; i < SM_ARRAY_LEN(all); i++)

@@ -123,7 +123,7 @@ struct sm_config {
     uint32_t workers;
     struct {
         char *otlp_grpc, *otlp_http, *zipkin, *query, *metrics; /* NULL: off */
-        char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc;
+        char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc, *jaeger_sampling;
     } listen;
     struct {
         int64_t after_root_ns, idle_ns, max_age_ns;
@@ -150,6 +150,7 @@ struct sm_config {
     struct {
         enum sm_config_priority priority;
         double priority_spans_per_second;
+        char *file; /* NULL: none */
     } sampling;
     struct {
         struct {

@@ -21,6 +21,7 @@ struct sm_listener {
     struct sm_http_limits http;
     struct sm_inflate_limits inflate;
     struct sm_udp_options udp;
+    const char *sampling_file; /* NULL: none */
     /* Requests that are not for the receiver (Zipkin's query API lives on the collector's port). NULL: 404. */
     const struct sm_http_handler *fallback;
     void *fallback_ctx;
@@ -49,5 +50,6 @@ extern const struct sm_receiver_ops sm_receiver_jaeger_compact; /* UDP, thrift c
 extern const struct sm_receiver_ops sm_receiver_jaeger_binary;  /* UDP, thrift binary */
 extern const struct sm_receiver_ops sm_receiver_jaeger_http;    /* HTTP /api/traces, thrift binary */
 extern const struct sm_receiver_ops sm_receiver_jaeger_grpc;    /* gRPC PostSpans */
+extern const struct sm_receiver_ops sm_receiver_jaeger_sampling; /* HTTP GET /sampling, rates for clients */
 
 #endif

@@ -85,7 +85,7 @@ SM_INLINE bool put_attribute(struct sm_jaeger_in *j, uint32_t field, const struc
         sm_build_refuse(b, SM_REJECT_VALUE_SIZE);
         return true;
     }
-    size_t value_size = SM_LIKELY(tag->type == SM_JAEGER_STRING)
+    size_t value_size = tag->type == SM_JAEGER_STRING
                             ? 1 + sm_build_length_size(tag->text.len) + tag->text.len
                             : any_size(tag);
     size_t size = 2 + sm_build_length_size(tag->key.len) + tag->key.len + sm_build_length_size(value_size) + value_size;
@@ -98,7 +98,7 @@ SM_INLINE bool put_attribute(struct sm_jaeger_in *j, uint32_t field, const struc
     *p++ = SM_PB_TAG(VALUE, SM_PB_BYTES);
     *length_at = p;
     p = sm_build_length(p, value_size);
-    b->p = SM_LIKELY(tag->type == SM_JAEGER_STRING) ? sm_build_text(p, ANY_STRING, tag->text.ptr, tag->text.len)
+    b->p = tag->type == SM_JAEGER_STRING ? sm_build_text(p, ANY_STRING, tag->text.ptr, tag->text.len)
                                                    : put_any(p, tag);
     return true;
 }
@@ -235,11 +235,19 @@ bool sm_jaeger_name(struct sm_jaeger_in *j, struct sm_str name)
 
 static enum sm_kind kind_of(struct sm_str text)
 {
-    for (unsigned kind = SM_KIND_INTERNAL; kind <= SM_KIND_CONSUMER; kind++) {
-        if (sm_str_eq(text, sm_str_c(sm_kind_name((enum sm_kind)kind))))
-            return (enum sm_kind)kind;
+    switch (text.len) {
+    case 6:
+        return memcmp(text.ptr, "server", 6) == 0   ? SM_KIND_SERVER
+               : memcmp(text.ptr, "client", 6) == 0 ? SM_KIND_CLIENT
+                                                    : SM_KIND_UNSPECIFIED;
+    case 8:
+        return memcmp(text.ptr, "internal", 8) == 0   ? SM_KIND_INTERNAL
+               : memcmp(text.ptr, "producer", 8) == 0 ? SM_KIND_PRODUCER
+               : memcmp(text.ptr, "consumer", 8) == 0 ? SM_KIND_CONSUMER
+                                                      : SM_KIND_UNSPECIFIED;
+    default:
+        return SM_KIND_UNSPECIFIED;
     }
-    return SM_KIND_UNSPECIFIED;
 }
 
 static void take_http_status(struct sm_jaeger_in *j, const struct sm_jaeger_tag *tag)
@@ -296,7 +304,7 @@ static void note_special(struct sm_jaeger_in *j, const struct sm_jaeger_tag *tag
 /* span.kind becomes the kind the first time that it is one. */
 static bool take_kind(struct sm_jaeger_in *j, const struct sm_jaeger_tag *tag)
 {
-    if (tag->type != SM_JAEGER_STRING || j->kind || memcmp(tag->key.ptr, "span.kind", 9) != 0)
+    if (memcmp(tag->key.ptr, "span.kind", 9) != 0 || tag->type != SM_JAEGER_STRING || j->kind)
         return false;
     j->kind = kind_of(tag->text);
     return j->kind != SM_KIND_UNSPECIFIED;
@@ -306,7 +314,7 @@ static bool put_tag(struct sm_jaeger_in *j, const struct sm_jaeger_tag *tag)
 {
     uint8_t *length_at;
     j->build.attributes++;
-    if (SM_UNLIKELY(tag->key.len == 9) && take_kind(j, tag))
+    if (tag->key.len == 9 && take_kind(j, tag))
         return true;
     if (!put_attribute(j, SM_OTLP_ATTRIBUTES, tag, &length_at))
         return false;
@@ -314,7 +322,7 @@ static bool put_tag(struct sm_jaeger_in *j, const struct sm_jaeger_tag *tag)
         return true;
     note_special(j, tag);
     uint32_t slot = sm_wanted_find(j->build.d->wanted, (const uint8_t *)tag->key.ptr, tag->key.len);
-    if (SM_UNLIKELY(slot != SM_WANTED_NONE))
+    if (slot != SM_WANTED_NONE)
         sm_build_record(&j->build, slot, length_at);
     return true;
 }

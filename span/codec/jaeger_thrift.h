@@ -10,9 +10,13 @@
 
 #include "span/codec/jaeger.h"
 
+enum { REFERENCES_KEPT = 4 };
+
 struct reader {
     struct THRIFT t;
     struct sm_jaeger_in j;
+    struct sm_jaeger_reference references[REFERENCES_KEPT]; /* of the span, unless there are more */
+    uint32_t references_n;
     struct sm_batch *batch;
     bool too_many;
 };
@@ -73,7 +77,41 @@ static void choose_value(struct sm_jaeger_tag *tag, const struct tag_values *v)
     }
 }
 
-SM_INLINE bool read_tag(struct reader *r, struct sm_jaeger_tag *tag)
+/* The next field is this one. */
+SM_INLINE bool is_field(struct THRIFT *t, int16_t *id, uint32_t wanted)
+{
+    uint8_t type;
+    return THRIFT_(field)(t, &type, id) && FIELD(*id, type) == wanted;
+}
+
+/* A tag as clients write it: key, type, value. False, and nothing is consumed, for any other. */
+SM_INLINE bool read_usual_tag(struct reader *r, struct sm_jaeger_tag *tag)
+{
+    struct THRIFT t = r->t;
+    int32_t type;
+    int16_t id = 0;
+    uint8_t stop;
+    bool ok = false;
+    if (!is_field(&t, &id, FIELD(1, SM_THRIFT_STRING)) || !THRIFT_(string)(&t, &tag->key) ||
+        !is_field(&t, &id, FIELD(2, SM_THRIFT_I32)) || !THRIFT_(i32)(&t, &type))
+        return false;
+    if (SM_LIKELY(type == 0)) {
+        tag->type = SM_JAEGER_STRING;
+        ok = is_field(&t, &id, FIELD(3, SM_THRIFT_STRING)) && THRIFT_(string)(&t, &tag->text);
+    } else if (type == 3) {
+        tag->type = SM_JAEGER_INT;
+        ok = is_field(&t, &id, FIELD(6, SM_THRIFT_I64)) && THRIFT_(i64)(&t, &tag->i);
+    } else if (type == 2) {
+        tag->type = SM_JAEGER_BOOL;
+        ok = is_field(&t, &id, FIELD(5, SM_THRIFT_BOOL)) && THRIFT_(bool)(&t, &tag->b);
+    }
+    if (!ok || !THRIFT_(field)(&t, &stop, &id) || stop != SM_THRIFT_STOP)
+        return false;
+    r->t = t;
+    return true;
+}
+
+static bool read_any_tag(struct reader *r, struct sm_jaeger_tag *tag)
 {
     static const uint8_t none[16]; /* texts are read for 16 bytes */
     struct tag_values v = {.text = sm_str(none, 0), .binary = sm_str(none, 0)};
@@ -111,12 +149,7 @@ SM_INLINE bool read_tag(struct reader *r, struct sm_jaeger_tag *tag)
     }
     if (!end || seen != (SEEN(1) | SEEN(2)))
         return false;
-    if (SM_LIKELY(v.type == 0)) {
-        tag->type = SM_JAEGER_STRING;
-        tag->text = v.text;
-    } else {
-        choose_value(tag, &v);
-    }
+    choose_value(tag, &v);
     return true;
 }
 
@@ -134,7 +167,9 @@ SM_INLINE bool read_tags(struct reader *r, bool (*put)(struct sm_jaeger_in *j, c
     if (!list_of_structs(r, &count))
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        if (!read_tag(r, &tag) || !put(&r->j, &tag))
+        if (SM_UNLIKELY(!read_usual_tag(r, &tag)) && !read_any_tag(r, &tag))
+            return false;
+        if (!put(&r->j, &tag))
             return false;
     }
     return true;
@@ -239,6 +274,38 @@ static bool read_reference(struct reader *r, struct sm_jaeger_reference *ref)
     return end && seen == (SEEN(1) | SEEN(2) | SEEN(3) | SEEN(4));
 }
 
+/* References are understood once the span's ids are known: few are kept, a long list is only checked and read again then. */
+static bool take_references(struct reader *r, const uint8_t **long_list)
+{
+    struct sm_jaeger_reference ref;
+    uint32_t count;
+    *long_list = r->t.p;
+    if (!list_of_structs(r, &count))
+        return false;
+    r->references_n = 0;
+    if (count <= REFERENCES_KEPT)
+        *long_list = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!read_reference(r, &ref))
+            return false;
+        if (!*long_list)
+            r->references[r->references_n++] = ref;
+    }
+    return true;
+}
+
+static bool put_kept_references(struct reader *r)
+{
+    for (uint32_t i = 0; i < r->references_n; i++)
+        sm_jaeger_refer(&r->j, &r->references[i]);
+    sm_jaeger_referred(&r->j);
+    for (uint32_t i = 0; i < r->references_n; i++) {
+        if (!sm_jaeger_link(&r->j, &r->references[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool read_references(struct reader *r, bool link)
 {
     struct sm_jaeger_reference ref;
@@ -256,17 +323,16 @@ static bool read_references(struct reader *r, bool link)
     return true;
 }
 
-/* References are understood once the span's ids are known. */
-static bool put_references(struct reader *r, const uint8_t *references_at)
+static bool put_references(struct reader *r, const uint8_t *long_list)
 {
     const uint8_t *behind = r->t.p;
-    if (!references_at)
-        return true;
-    r->t.p = references_at;
+    if (SM_LIKELY(!long_list))
+        return put_kept_references(r);
+    r->t.p = long_list;
     if (!read_references(r, false))
         return false;
     sm_jaeger_referred(&r->j);
-    r->t.p = references_at;
+    r->t.p = long_list;
     bool ok = read_references(r, true);
     r->t.p = behind;
     return ok;
@@ -286,12 +352,13 @@ static bool read_span_text(struct reader *r)
 
 static bool read_span(struct reader *r)
 {
-    const uint8_t *references_at = NULL;
+    const uint8_t *long_list = NULL;
     uint32_t field, seen = 0;
     int64_t v[10] = {0};
     int32_t flags = 0;
     int16_t id = 0;
     bool end = false, ok = sm_jaeger_begin(&r->j);
+    r->references_n = 0;
     while (ok && next_field(r, &id, &field, &end)) {
         switch (field) {
         case FIELD(1, SM_THRIFT_I64):
@@ -318,8 +385,7 @@ static bool read_span(struct reader *r)
             ok = read_logs(r);
             break;
         case FIELD(6, SM_THRIFT_LIST):
-            references_at = r->t.p;
-            ok = THRIFT_(skip)(&r->t, SM_THRIFT_LIST);
+            ok = take_references(r, &long_list);
             break;
         default:
             ok = THRIFT_(skip)(&r->t, (uint8_t)field);
@@ -333,7 +399,7 @@ static bool read_span(struct reader *r)
     r->j.flags = (uint32_t)flags;
     r->j.start_ns = sm_jaeger_time_ns(&r->j, v[8]);
     r->j.duration_ns = sm_jaeger_duration_ns(&r->j, v[9]);
-    return put_references(r, references_at) && sm_jaeger_commit(&r->j);
+    return put_references(r, long_list) && sm_jaeger_commit(&r->j);
 }
 
 static bool read_spans(struct reader *r)
