@@ -77,35 +77,26 @@ static void choose_value(struct sm_jaeger_tag *tag, const struct tag_values *v)
     }
 }
 
-/* The next field is this one. */
-SM_INLINE bool is_field(struct THRIFT *t, int16_t *id, uint32_t wanted)
-{
-    uint8_t type;
-    return THRIFT_(field)(t, &type, id) && FIELD(*id, type) == wanted;
-}
-
 /* A tag as clients write it: key, type, value. False, and nothing is consumed, for any other. */
 SM_INLINE bool read_usual_tag(struct reader *r, struct sm_jaeger_tag *tag)
 {
     struct THRIFT t = r->t;
     int32_t type;
-    int16_t id = 0;
-    uint8_t stop;
     bool ok = false;
-    if (!is_field(&t, &id, FIELD(1, SM_THRIFT_STRING)) || !THRIFT_(string)(&t, &tag->key) ||
-        !is_field(&t, &id, FIELD(2, SM_THRIFT_I32)) || !THRIFT_(i32)(&t, &type))
+    if (!THRIFT_(expect)(&t, 0, 1, SM_THRIFT_STRING) || !THRIFT_(string)(&t, &tag->key) ||
+        !THRIFT_(expect)(&t, 1, 2, SM_THRIFT_I32) || !THRIFT_(i32)(&t, &type))
         return false;
     if (SM_LIKELY(type == 0)) {
         tag->type = SM_JAEGER_STRING;
-        ok = is_field(&t, &id, FIELD(3, SM_THRIFT_STRING)) && THRIFT_(string)(&t, &tag->text);
+        ok = THRIFT_(expect)(&t, 2, 3, SM_THRIFT_STRING) && THRIFT_(string)(&t, &tag->text);
     } else if (type == 3) {
         tag->type = SM_JAEGER_INT;
-        ok = is_field(&t, &id, FIELD(6, SM_THRIFT_I64)) && THRIFT_(i64)(&t, &tag->i);
+        ok = THRIFT_(expect)(&t, 2, 6, SM_THRIFT_I64) && THRIFT_(i64)(&t, &tag->i);
     } else if (type == 2) {
         tag->type = SM_JAEGER_BOOL;
-        ok = is_field(&t, &id, FIELD(5, SM_THRIFT_BOOL)) && THRIFT_(bool)(&t, &tag->b);
+        ok = THRIFT_(expect)(&t, 2, 5, SM_THRIFT_BOOL) && THRIFT_(bool)(&t, &tag->b);
     }
-    if (!ok || !THRIFT_(field)(&t, &stop, &id) || stop != SM_THRIFT_STOP)
+    if (!ok || !THRIFT_(expect_stop)(&t))
         return false;
     r->t = t;
     return true;

@@ -110,6 +110,25 @@ SM_INLINE bool sm_thrift_field(struct sm_thrift *t, uint8_t *type, int16_t *id)
     return *type == SM_THRIFT_STOP || sm_thrift_i16(t, id);
 }
 
+/* Takes the header of this very field, which follows the field `before` (0: none); false, with nothing taken, for any other. For
+ * constants. */
+SM_INLINE bool sm_thrift_expect(struct sm_thrift *t, int16_t before SM_UNUSED, int16_t id, uint8_t type)
+{
+    if (!sm_thrift_has(t, 3) || t->p[0] != type || (int16_t)(t->p[1] << 8 | t->p[2]) != id)
+        return false;
+    t->p += 3;
+    return true;
+}
+
+/* The same for a struct's end. */
+SM_INLINE bool sm_thrift_expect_stop(struct sm_thrift *t)
+{
+    if (!sm_thrift_has(t, 1) || *t->p != SM_THRIFT_STOP)
+        return false;
+    t->p++;
+    return true;
+}
+
 /* The header of a list or set. */
 SM_INLINE bool sm_thrift_list(struct sm_thrift *t, uint8_t *type, uint32_t *count)
 {

@@ -135,6 +135,46 @@ SM_INLINE bool sm_thrift_compact_field(struct sm_thrift_compact *t, uint8_t *typ
     return true;
 }
 
+/* As sm_thrift_expect; for the short form of headers and the types of Jaeger's tags. */
+SM_INLINE bool sm_thrift_compact_expect(struct sm_thrift_compact *t, int16_t before, int16_t id, uint8_t type)
+{
+    uint8_t delta = (uint8_t)((id - before) << 4);
+    if (!sm_thrift_compact_has(t, 1))
+        return false;
+    uint8_t head = *t->p;
+    switch (type) {
+    case SM_THRIFT_BOOL:
+        t->field_bool = head == (delta | 1);
+        if (!t->field_bool && head != (delta | 2))
+            return false;
+        break;
+    case SM_THRIFT_I32:
+        if (head != (delta | 5))
+            return false;
+        break;
+    case SM_THRIFT_I64:
+        if (head != (delta | 6))
+            return false;
+        break;
+    case SM_THRIFT_STRING:
+        if (head != (delta | 8))
+            return false;
+        break;
+    default:
+        return false;
+    }
+    t->p++;
+    return true;
+}
+
+SM_INLINE bool sm_thrift_compact_expect_stop(struct sm_thrift_compact *t)
+{
+    if (!sm_thrift_compact_has(t, 1) || *t->p != SM_THRIFT_STOP)
+        return false;
+    t->p++;
+    return true;
+}
+
 SM_INLINE bool sm_thrift_compact_list(struct sm_thrift_compact *t, uint8_t *type, uint32_t *count)
 {
     if (!sm_thrift_compact_has(t, 1))
