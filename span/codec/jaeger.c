@@ -112,7 +112,9 @@ SM_INLINE bool is_valid(struct sm_str text)
 
 SM_INLINE bool tag_is_valid(const struct sm_jaeger_tag *tag)
 {
-    return is_valid(tag->key) && (tag->type != SM_JAEGER_STRING || is_valid(tag->text));
+    if (!is_valid(tag->key))
+        return false;
+    return tag->type != SM_JAEGER_STRING || is_valid(tag->text);
 }
 
 /* Appends the text with U+FFFD for each byte that is part of no character; room for three times its size. */
@@ -283,17 +285,17 @@ static void note_special(struct sm_jaeger_in *j, const struct sm_jaeger_tag *tag
 {
     switch (tag->key.len) {
     case 16:
-        if (sm_str_eq(tag->key, SM_STR("http.status_code")))
+        if (memcmp(tag->key.ptr, "http.status_code", 16) == 0)
             take_http_status(j, tag);
-        else if (sm_str_eq(tag->key, SM_STR("otel.status_code")))
+        else if (memcmp(tag->key.ptr, "otel.status_code", 16) == 0)
             take_status_code(j, tag);
         break;
     case 19:
-        if (sm_str_eq(tag->key, SM_STR("http.status_message")))
+        if (memcmp(tag->key.ptr, "http.status_message", 19) == 0)
             note_text(j, &j->http_message, tag);
         break;
     case 23:
-        if (sm_str_eq(tag->key, SM_STR("otel.status_description")))
+        if (memcmp(tag->key.ptr, "otel.status_description", 23) == 0)
             note_text(j, &j->description, tag);
         break;
     default:

@@ -236,12 +236,39 @@ static bool read_logs(struct reader *r)
     return true;
 }
 
+static struct sm_jaeger_reference reference_of(int32_t type, int64_t low, int64_t high, int64_t id)
+{
+    return (struct sm_jaeger_reference){
+        .type = type == 0 ? SM_JAEGER_CHILD_OF : SM_JAEGER_FOLLOWS_FROM,
+        .trace = {(uint64_t)high, (uint64_t)low},
+        .id = (uint64_t)id,
+    };
+}
+
+/* All fields in their order. False, and nothing is consumed, for any other form. */
+SM_INLINE bool read_usual_reference(struct reader *r, struct sm_jaeger_reference *ref)
+{
+    struct THRIFT t = r->t;
+    int32_t type;
+    int64_t low, high, id;
+    if (!THRIFT_(expect)(&t, 0, 1, SM_THRIFT_I32) || !THRIFT_(i32)(&t, &type) ||
+        !THRIFT_(expect)(&t, 1, 2, SM_THRIFT_I64) || !THRIFT_(i64)(&t, &low) ||
+        !THRIFT_(expect)(&t, 2, 3, SM_THRIFT_I64) || !THRIFT_(i64)(&t, &high) ||
+        !THRIFT_(expect)(&t, 3, 4, SM_THRIFT_I64) || !THRIFT_(i64)(&t, &id) || !THRIFT_(expect_stop)(&t))
+        return false;
+    *ref = reference_of(type, low, high, id);
+    r->t = t;
+    return true;
+}
+
 static bool read_reference(struct reader *r, struct sm_jaeger_reference *ref)
 {
     uint32_t field, seen = 0;
     int32_t type = 0;
     int64_t v[5] = {0};
     int16_t id = 0;
+    if (SM_LIKELY(read_usual_reference(r, ref)))
+        return true;
     bool end = false, ok = true;
     while (ok && next_field(r, &id, &field, &end)) {
         switch (field) {
@@ -259,9 +286,7 @@ static bool read_reference(struct reader *r, struct sm_jaeger_reference *ref)
             ok = THRIFT_(skip)(&r->t, (uint8_t)field);
         }
     }
-    ref->type = type == 0 ? SM_JAEGER_CHILD_OF : SM_JAEGER_FOLLOWS_FROM;
-    ref->trace = (struct sm_trace_id){(uint64_t)v[3], (uint64_t)v[2]};
-    ref->id = (uint64_t)v[4];
+    *ref = reference_of(type, v[2], v[3], v[4]);
     return end && seen == (SEEN(1) | SEEN(2) | SEEN(3) | SEEN(4));
 }
 
