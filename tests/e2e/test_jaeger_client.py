@@ -27,11 +27,12 @@ def close(tracer):
 
 
 def stored(d, trace_id, count):
-    """The trace of Jaeger's API, when it has that many spans."""
+    """The trace of Jaeger's API, once the store has that many spans."""
     def attempt():
         found = d.query(f"/api/traces/{trace_id:x}")
         return found and len(found["data"][0]["spans"]) == count and found["data"][0]
 
+    poll(lambda: d.stat("spanmill_sink_spans_delivered_total", sink="store") == count, f"{count} spans are stored")
     return poll(attempt, f"{count} spans of the trace")
 
 
