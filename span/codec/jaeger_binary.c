@@ -1,7 +1,7 @@
 /* Jaeger thrift, binary protocol: the message emitBatch as datagrams carry it, and the bare Batch of HTTP. */
 #include "span/codec/thrift_binary.h"
 
-#define THRIFT        sm_thrift
+#define THRIFT        sm_thrift_reader
 #define THRIFT_(verb) sm_thrift_##verb
 #include "span/codec/jaeger_thrift.h"
 

@@ -1,6 +1,6 @@
 /* Jaeger's thrift structs (jaeger-idl, thrift/jaeger.thrift), read by either protocol: jaeger_binary.c and jaeger_compact.c define
  *
- *     THRIFT         the reader's struct, sm_thrift or sm_thrift_compact
+ *     THRIFT         the reader's struct, sm_thrift_reader or sm_thrift_compact
  *     THRIFT_(verb)  its functions
  *
  * and include this file. Rules of thrift's generated code: fields in any order, the last of two counts, a field of another type
@@ -83,12 +83,12 @@ SM_INLINE bool read_usual_tag(struct reader *r, struct sm_jaeger_tag *tag)
     struct THRIFT t = r->t;
     int32_t type;
     bool ok = false;
-    if (!THRIFT_(expect)(&t, 0, 1, SM_THRIFT_STRING) || !THRIFT_(string)(&t, &tag->key) ||
+    if (!THRIFT_(expect)(&t, 0, 1, SM_THRIFT_STRING) || !THRIFT_(bytes)(&t, &tag->key) ||
         !THRIFT_(expect)(&t, 1, 2, SM_THRIFT_I32) || !THRIFT_(i32)(&t, &type))
         return false;
     if (SM_LIKELY(type == 0)) {
         tag->type = SM_JAEGER_STRING;
-        ok = THRIFT_(expect)(&t, 2, 3, SM_THRIFT_STRING) && THRIFT_(string)(&t, &tag->text);
+        ok = THRIFT_(expect)(&t, 2, 3, SM_THRIFT_STRING) && THRIFT_(bytes)(&t, &tag->text);
     } else if (type == 3) {
         tag->type = SM_JAEGER_INT;
         ok = THRIFT_(expect)(&t, 2, 6, SM_THRIFT_I64) && THRIFT_(i64)(&t, &tag->i);
@@ -112,7 +112,7 @@ static bool read_any_tag(struct reader *r, struct sm_jaeger_tag *tag)
     while (ok && next_field(r, &id, &field, &end)) {
         switch (field) {
         case FIELD(1, SM_THRIFT_STRING):
-            ok = THRIFT_(string)(&r->t, &tag->key);
+            ok = THRIFT_(bytes)(&r->t, &tag->key);
             seen |= SEEN(1);
             break;
         case FIELD(2, SM_THRIFT_I32):
@@ -120,7 +120,7 @@ static bool read_any_tag(struct reader *r, struct sm_jaeger_tag *tag)
             seen |= SEEN(2);
             break;
         case FIELD(3, SM_THRIFT_STRING):
-            ok = THRIFT_(string)(&r->t, &v.text);
+            ok = THRIFT_(bytes)(&r->t, &v.text);
             break;
         case FIELD(4, SM_THRIFT_DOUBLE):
             ok = THRIFT_(double)(&r->t, &v.d);
@@ -132,10 +132,10 @@ static bool read_any_tag(struct reader *r, struct sm_jaeger_tag *tag)
             ok = THRIFT_(i64)(&r->t, &v.i);
             break;
         case FIELD(7, SM_THRIFT_STRING):
-            ok = THRIFT_(string)(&r->t, &v.binary);
+            ok = THRIFT_(bytes)(&r->t, &v.binary);
             break;
         default:
-            ok = THRIFT_(skip)(&r->t, (uint8_t)field);
+            ok = THRIFT_(skip)(&r->t, (uint8_t)field, 0);
         }
     }
     if (!end || seen != (SEEN(1) | SEEN(2)))
@@ -178,13 +178,13 @@ static bool read_process(struct reader *r)
     bool end = false, ok = true;
     while (ok && next_field(r, &id, &field, &end)) {
         if (field == FIELD(1, SM_THRIFT_STRING)) {
-            ok = THRIFT_(string)(&r->t, &service);
+            ok = THRIFT_(bytes)(&r->t, &service);
             seen |= SEEN(1);
             continue;
         }
         if (field == FIELD(2, SM_THRIFT_LIST))
             tags_at = r->t.p;
-        ok = THRIFT_(skip)(&r->t, (uint8_t)field);
+        ok = THRIFT_(skip)(&r->t, (uint8_t)field, 0);
     }
     if (!end || seen != SEEN(1) || !sm_jaeger_process_begin(&r->j, service))
         return false;
@@ -218,7 +218,7 @@ static bool read_log(struct reader *r)
             seen |= SEEN(2);
             break;
         default:
-            ok = THRIFT_(skip)(&r->t, (uint8_t)field);
+            ok = THRIFT_(skip)(&r->t, (uint8_t)field, 0);
         }
     }
     return end && seen == (SEEN(1) | SEEN(2)) && sm_jaeger_log_end(&r->j, at, time_ns);
@@ -283,7 +283,7 @@ static bool read_reference(struct reader *r, struct sm_jaeger_reference *ref)
             seen |= SEEN(id);
             break;
         default:
-            ok = THRIFT_(skip)(&r->t, (uint8_t)field);
+            ok = THRIFT_(skip)(&r->t, (uint8_t)field, 0);
         }
     }
     *ref = reference_of(type, v[2], v[3], v[4]);
@@ -363,7 +363,7 @@ enum {
 static bool read_span_text(struct reader *r)
 {
     struct sm_str name;
-    return THRIFT_(string)(&r->t, &name) && sm_jaeger_name(&r->j, name);
+    return THRIFT_(bytes)(&r->t, &name) && sm_jaeger_name(&r->j, name);
 }
 
 static bool read_span(struct reader *r)
@@ -404,7 +404,7 @@ static bool read_span(struct reader *r)
             ok = take_references(r, &long_list);
             break;
         default:
-            ok = THRIFT_(skip)(&r->t, (uint8_t)field);
+            ok = THRIFT_(skip)(&r->t, (uint8_t)field, 0);
         }
     }
     if (!end || (seen & SPAN_REQUIRED) != SPAN_REQUIRED)
@@ -451,7 +451,7 @@ static bool read_batch(struct reader *r)
         } else {
             if (field == FIELD(2, SM_THRIFT_LIST) && !spans_at)
                 spans_at = r->t.p;
-            ok = THRIFT_(skip)(&r->t, (uint8_t)field);
+            ok = THRIFT_(skip)(&r->t, (uint8_t)field, 0);
         }
     }
     if (!end || !(seen & SEEN(1)))
@@ -474,7 +474,7 @@ static bool read_arguments(struct reader *r)
     while (ok && next_field(r, &id, &field, &end)) {
         bool is_batch = field == FIELD(1, SM_THRIFT_STRUCT) && !found;
         found |= is_batch;
-        ok = is_batch ? read_batch(r) : THRIFT_(skip)(&r->t, (uint8_t)field);
+        ok = is_batch ? read_batch(r) : THRIFT_(skip)(&r->t, (uint8_t)field, 0);
     }
     return end && found;
 }

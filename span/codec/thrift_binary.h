@@ -30,16 +30,16 @@ enum sm_thrift_type {
 /* What kind of message an envelope holds. */
 enum sm_thrift_message { SM_THRIFT_CALL = 1, SM_THRIFT_REPLY = 2, SM_THRIFT_EXCEPTION = 3, SM_THRIFT_ONEWAY = 4 };
 
-struct sm_thrift {
+struct sm_thrift_reader {
     const uint8_t *p, *end;
 };
 
-SM_INLINE bool sm_thrift_has(const struct sm_thrift *t, size_t n)
+SM_INLINE bool sm_thrift_has(const struct sm_thrift_reader *t, size_t n)
 {
     return SM_LIKELY((size_t)(t->end - t->p) >= n);
 }
 
-SM_INLINE bool sm_thrift_byte(struct sm_thrift *t, uint8_t *v)
+SM_INLINE bool sm_thrift_byte(struct sm_thrift_reader *t, uint8_t *v)
 {
     if (!sm_thrift_has(t, 1))
         return false;
@@ -47,7 +47,7 @@ SM_INLINE bool sm_thrift_byte(struct sm_thrift *t, uint8_t *v)
     return true;
 }
 
-SM_INLINE bool sm_thrift_bool(struct sm_thrift *t, bool *v)
+SM_INLINE bool sm_thrift_bool(struct sm_thrift_reader *t, bool *v)
 {
     if (!sm_thrift_has(t, 1))
         return false;
@@ -55,7 +55,7 @@ SM_INLINE bool sm_thrift_bool(struct sm_thrift *t, bool *v)
     return true;
 }
 
-SM_INLINE bool sm_thrift_i16(struct sm_thrift *t, int16_t *v)
+SM_INLINE bool sm_thrift_i16(struct sm_thrift_reader *t, int16_t *v)
 {
     if (!sm_thrift_has(t, 2))
         return false;
@@ -64,7 +64,7 @@ SM_INLINE bool sm_thrift_i16(struct sm_thrift *t, int16_t *v)
     return true;
 }
 
-SM_INLINE bool sm_thrift_i32(struct sm_thrift *t, int32_t *v)
+SM_INLINE bool sm_thrift_i32(struct sm_thrift_reader *t, int32_t *v)
 {
     if (!sm_thrift_has(t, 4))
         return false;
@@ -73,7 +73,7 @@ SM_INLINE bool sm_thrift_i32(struct sm_thrift *t, int32_t *v)
     return true;
 }
 
-SM_INLINE bool sm_thrift_i64(struct sm_thrift *t, int64_t *v)
+SM_INLINE bool sm_thrift_i64(struct sm_thrift_reader *t, int64_t *v)
 {
     if (!sm_thrift_has(t, 8))
         return false;
@@ -82,7 +82,7 @@ SM_INLINE bool sm_thrift_i64(struct sm_thrift *t, int64_t *v)
     return true;
 }
 
-SM_INLINE bool sm_thrift_double(struct sm_thrift *t, double *v)
+SM_INLINE bool sm_thrift_double(struct sm_thrift_reader *t, double *v)
 {
     int64_t bits;
     if (!sm_thrift_i64(t, &bits))
@@ -91,8 +91,8 @@ SM_INLINE bool sm_thrift_double(struct sm_thrift *t, double *v)
     return true;
 }
 
-/* A view into the input. */
-SM_INLINE bool sm_thrift_string(struct sm_thrift *t, struct sm_str *v)
+/* A string or binary: a view into the input. */
+SM_INLINE bool sm_thrift_bytes(struct sm_thrift_reader *t, struct sm_str *v)
 {
     int32_t size;
     if (!sm_thrift_i32(t, &size) || SM_UNLIKELY(size < 0) || !sm_thrift_has(t, (size_t)size))
@@ -103,7 +103,7 @@ SM_INLINE bool sm_thrift_string(struct sm_thrift *t, struct sm_str *v)
 }
 
 /* The header of a struct's next field; *type is SM_THRIFT_STOP at the struct's end. */
-SM_INLINE bool sm_thrift_field(struct sm_thrift *t, uint8_t *type, int16_t *id)
+SM_INLINE bool sm_thrift_field(struct sm_thrift_reader *t, uint8_t *type, int16_t *id)
 {
     if (!sm_thrift_byte(t, type))
         return false;
@@ -112,7 +112,7 @@ SM_INLINE bool sm_thrift_field(struct sm_thrift *t, uint8_t *type, int16_t *id)
 
 /* Takes the header of this very field, which follows the field `before` (0: none); false, with nothing taken, for any other. For
  * constants. */
-SM_INLINE bool sm_thrift_expect(struct sm_thrift *t, int16_t before SM_UNUSED, int16_t id, uint8_t type)
+SM_INLINE bool sm_thrift_expect(struct sm_thrift_reader *t, int16_t before SM_UNUSED, int16_t id, uint8_t type)
 {
     if (!sm_thrift_has(t, 3) || t->p[0] != type || (int16_t)(t->p[1] << 8 | t->p[2]) != id)
         return false;
@@ -121,7 +121,7 @@ SM_INLINE bool sm_thrift_expect(struct sm_thrift *t, int16_t before SM_UNUSED, i
 }
 
 /* The same for a struct's end. */
-SM_INLINE bool sm_thrift_expect_stop(struct sm_thrift *t)
+SM_INLINE bool sm_thrift_expect_stop(struct sm_thrift_reader *t)
 {
     if (!sm_thrift_has(t, 1) || *t->p != SM_THRIFT_STOP)
         return false;
@@ -130,7 +130,7 @@ SM_INLINE bool sm_thrift_expect_stop(struct sm_thrift *t)
 }
 
 /* The header of a list or set. */
-SM_INLINE bool sm_thrift_list(struct sm_thrift *t, uint8_t *type, uint32_t *count)
+SM_INLINE bool sm_thrift_list(struct sm_thrift_reader *t, uint8_t *type, uint32_t *count)
 {
     int32_t n;
     if (!sm_thrift_byte(t, type) || !sm_thrift_i32(t, &n) || SM_UNLIKELY(n < 0) || !sm_thrift_has(t, (size_t)n))
@@ -140,7 +140,7 @@ SM_INLINE bool sm_thrift_list(struct sm_thrift *t, uint8_t *type, uint32_t *coun
 }
 
 /* The envelope of a message, strict (with a version) or as it was before versions. */
-static inline bool sm_thrift_message(struct sm_thrift *t, struct sm_str *name, uint8_t *type)
+static inline bool sm_thrift_message(struct sm_thrift_reader *t, struct sm_str *name, uint8_t *type)
 {
     int32_t first, sequence;
     if (!sm_thrift_i32(t, &first))
@@ -149,26 +149,26 @@ static inline bool sm_thrift_message(struct sm_thrift *t, struct sm_str *name, u
         if (((uint32_t)first & 0xffffff00) != 0x80010000)
             return false;
         *type = (uint8_t)first;
-        return sm_thrift_string(t, name) && sm_thrift_i32(t, &sequence);
+        return sm_thrift_bytes(t, name) && sm_thrift_i32(t, &sequence);
     }
     t->p -= 4;
-    return sm_thrift_string(t, name) && sm_thrift_byte(t, type) && sm_thrift_i32(t, &sequence);
+    return sm_thrift_bytes(t, name) && sm_thrift_byte(t, type) && sm_thrift_i32(t, &sequence);
 }
 
-static inline bool sm_thrift_skip_to(struct sm_thrift *t, uint8_t type, unsigned depth);
+static inline bool sm_thrift_skip(struct sm_thrift_reader *t, uint8_t type, unsigned depth);
 
-static inline bool sm_thrift_skip_struct(struct sm_thrift *t, unsigned depth)
+static inline bool sm_thrift_skip_struct(struct sm_thrift_reader *t, unsigned depth)
 {
     uint8_t type;
     int16_t id;
     do {
-        if (!sm_thrift_field(t, &type, &id) || (type != SM_THRIFT_STOP && !sm_thrift_skip_to(t, type, depth)))
+        if (!sm_thrift_field(t, &type, &id) || (type != SM_THRIFT_STOP && !sm_thrift_skip(t, type, depth)))
             return false;
     } while (type != SM_THRIFT_STOP);
     return true;
 }
 
-static inline bool sm_thrift_skip_map(struct sm_thrift *t, unsigned depth)
+static inline bool sm_thrift_skip_map(struct sm_thrift_reader *t, unsigned depth)
 {
     uint8_t key, value;
     int32_t n;
@@ -176,26 +176,27 @@ static inline bool sm_thrift_skip_map(struct sm_thrift *t, unsigned depth)
         !sm_thrift_has(t, 2 * (size_t)n))
         return false;
     for (int32_t i = 0; i < n; i++) {
-        if (!sm_thrift_skip_to(t, key, depth) || !sm_thrift_skip_to(t, value, depth))
+        if (!sm_thrift_skip(t, key, depth) || !sm_thrift_skip(t, value, depth))
             return false;
     }
     return true;
 }
 
-static inline bool sm_thrift_skip_list(struct sm_thrift *t, unsigned depth)
+static inline bool sm_thrift_skip_list(struct sm_thrift_reader *t, unsigned depth)
 {
     uint8_t type;
     uint32_t n;
     if (!sm_thrift_list(t, &type, &n))
         return false;
     for (uint32_t i = 0; i < n; i++) {
-        if (!sm_thrift_skip_to(t, type, depth))
+        if (!sm_thrift_skip(t, type, depth))
             return false;
     }
     return true;
 }
 
-static inline bool sm_thrift_skip_to(struct sm_thrift *t, uint8_t type, unsigned depth)
+/* Passes over a value of a field or element of this type; `depth` is that of what it lies in, 0 at the top. */
+static inline bool sm_thrift_skip(struct sm_thrift_reader *t, uint8_t type, unsigned depth)
 {
     static const uint8_t sizes[] = {
         [SM_THRIFT_BOOL] = 1, [SM_THRIFT_BYTE] = 1, [SM_THRIFT_DOUBLE] = 8, [SM_THRIFT_I16] = 2,
@@ -209,7 +210,7 @@ static inline bool sm_thrift_skip_to(struct sm_thrift *t, uint8_t type, unsigned
         return true;
     }
     if (type == SM_THRIFT_STRING)
-        return sm_thrift_string(t, &text);
+        return sm_thrift_bytes(t, &text);
     if (depth == SM_THRIFT_DEPTH_MAX)
         return false;
     switch (type) {
@@ -223,12 +224,6 @@ static inline bool sm_thrift_skip_to(struct sm_thrift *t, uint8_t type, unsigned
     default:
         return false;
     }
-}
-
-/* A value of a field or element of this type. */
-static inline bool sm_thrift_skip(struct sm_thrift *t, uint8_t type)
-{
-    return sm_thrift_skip_to(t, type, 0);
 }
 
 #endif

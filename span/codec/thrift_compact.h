@@ -94,7 +94,7 @@ SM_INLINE bool sm_thrift_compact_double(struct sm_thrift_compact *t, double *v)
     return true;
 }
 
-SM_INLINE bool sm_thrift_compact_string(struct sm_thrift_compact *t, struct sm_str *v)
+SM_INLINE bool sm_thrift_compact_bytes(struct sm_thrift_compact *t, struct sm_str *v)
 {
     uint64_t size;
     if (!sm_thrift_compact_varint(t, &size) || SM_UNLIKELY(size > (uint64_t)(t->end - t->p)))
@@ -197,7 +197,7 @@ static inline bool sm_thrift_compact_message(struct sm_thrift_compact *t, struct
         return false;
     *type = t->p[1] >> 5;
     t->p += 2;
-    return sm_thrift_compact_varint(t, &sequence) && sm_thrift_compact_string(t, name);
+    return sm_thrift_compact_varint(t, &sequence) && sm_thrift_compact_bytes(t, name);
 }
 
 static inline bool sm_thrift_compact_skip_element(struct sm_thrift_compact *t, uint8_t type, unsigned depth);
@@ -272,7 +272,7 @@ static inline bool sm_thrift_compact_skip_element(struct sm_thrift_compact *t, u
     case SM_THRIFT_I64:
         return sm_thrift_compact_varint(t, &number);
     case SM_THRIFT_STRING:
-        return sm_thrift_compact_string(t, &text);
+        return sm_thrift_compact_bytes(t, &text);
     case SM_THRIFT_STRUCT:
         return depth < SM_THRIFT_DEPTH_MAX && sm_thrift_compact_skip_struct(t, depth + 1);
     case SM_THRIFT_MAP:
@@ -286,9 +286,9 @@ static inline bool sm_thrift_compact_skip_element(struct sm_thrift_compact *t, u
 }
 
 /* The value of a field of this type. */
-static inline bool sm_thrift_compact_skip(struct sm_thrift_compact *t, uint8_t type)
+static inline bool sm_thrift_compact_skip(struct sm_thrift_compact *t, uint8_t type, unsigned depth)
 {
-    return type == SM_THRIFT_BOOL || sm_thrift_compact_skip_element(t, type, 0);
+    return type == SM_THRIFT_BOOL || sm_thrift_compact_skip_element(t, type, depth);
 }
 
 #endif

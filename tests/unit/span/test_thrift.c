@@ -51,14 +51,14 @@ Test(thrift, varints_beyond_64_bits)
 
 static bool skips(uint8_t type, const char *bytes, size_t n)
 {
-    struct sm_thrift t = {(const uint8_t *)bytes, (const uint8_t *)bytes + n};
-    return sm_thrift_skip(&t, type) && t.p == t.end;
+    struct sm_thrift_reader t = {(const uint8_t *)bytes, (const uint8_t *)bytes + n};
+    return sm_thrift_skip(&t, type, 0) && t.p == t.end;
 }
 
 static bool skips_compact(uint8_t type, const char *bytes, size_t n)
 {
     struct sm_thrift_compact t = {.p = (const uint8_t *)bytes, .end = (const uint8_t *)bytes + n};
-    return sm_thrift_compact_skip(&t, type) && t.p == t.end;
+    return sm_thrift_compact_skip(&t, type, 0) && t.p == t.end;
 }
 
 #define BYTES(literal) literal, sizeof(literal) - 1
