@@ -16,7 +16,8 @@ static void write_file(const char *text)
     FILE *f = fopen(path, "w");
     fputs(text, f);
     fclose(f);
-    struct timespec times[2] = {{.tv_sec = ++age}, {.tv_sec = age}};
+    age++;
+    struct timespec times[2] = {{.tv_sec = age}, {.tv_sec = age}};
     cr_assert_eq(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
