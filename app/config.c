@@ -278,6 +278,11 @@ static void validate_listeners(const struct sm_config *c, struct sm_config_repor
     } all[] = {{"otlp_grpc", c->listen.otlp_grpc},
                {"otlp_http", c->listen.otlp_http},
                {"zipkin", c->listen.zipkin},
+               {"jaeger_udp_compact", c->listen.jaeger_udp_compact},
+               {"jaeger_udp_binary", c->listen.jaeger_udp_binary},
+               {"jaeger_http", c->listen.jaeger_http},
+               {"jaeger_grpc", c->listen.jaeger_grpc},
+               {"jaeger_sampling", c->listen.jaeger_sampling},
                {"query", c->listen.query},
                {"metrics", c->listen.metrics}};
     for (size_t i = 0; i < SM_ARRAY_LEN(all); i++)

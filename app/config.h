@@ -123,6 +123,7 @@ struct sm_config {
     uint32_t workers;
     struct {
         char *otlp_grpc, *otlp_http, *zipkin, *query, *metrics; /* NULL: off */
+        char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc, *jaeger_sampling;
     } listen;
     struct {
         int64_t after_root_ns, idle_ns, max_age_ns;
@@ -141,13 +142,15 @@ struct sm_config {
     struct sm_http_limits http;
     struct sm_codec_limits codec;
     struct {
-        uint64_t inflated_bytes_max;
+        uint64_t inflated_bytes_max, udp_buffer_bytes;
+        uint32_t datagram_bytes_max;
         uint32_t names_max, scopes_max;
     } limits;
     struct sm_config_rules rules;
     struct {
         enum sm_config_priority priority;
         double priority_spans_per_second;
+        char *file; /* NULL: none */
     } sampling;
     struct {
         struct {

@@ -17,9 +17,9 @@
 #include <time.h>
 
 enum {
-    RECEIVERS_MAX = 3,
+    RECEIVERS_MAX = 16,
     TEND_NS = 500 * 1000 * 1000,
-    LISTENERS_MAX = 8,
+    LISTENERS_MAX = RECEIVERS_MAX + 2,
 };
 
 /* One listener and its instances on the workers. */
@@ -53,38 +53,73 @@ struct sm_topology {
 };
 
 /* "http://host:port/path" for people; a host of all interfaces reads as 0.0.0.0. */
-static void show(struct sm_topology *t, const char *name, const char *address, uint16_t port, const char *path)
+static void show(struct sm_topology *t, const char *name, const char *scheme, const char *address, uint16_t port,
+                 const char *path)
 {
     SM_ASSERT(t->shown_count < LISTENERS_MAX);
     struct shown_listener *l = &t->shown[t->shown_count++];
     const char *colon = strrchr(address, ':');
     int host = colon ? (int)(colon - address) : (int)strlen(address);
     l->name = name;
-    snprintf(l->url, sizeof l->url, "http://%.*s:%u%s", host ? SM_MIN(host, 255) : 7, host ? address : "0.0.0.0", port, path);
+    snprintf(l->url, sizeof l->url, "%s://%.*s:%u%s", scheme, host ? SM_MIN(host, 255) : 7, host ? address : "0.0.0.0", port, path);
+}
+
+/* Every receiver: one line each. */
+static const struct receiver_line {
+    const char *name, *scheme, *path; /* for people */
+    const struct sm_receiver_ops *ops;
+    size_t address; /* of its setting in struct sm_config */
+} receiver_lines[] = {
+    {"OTLP gRPC", "http", "", &sm_receiver_otlp, offsetof(struct sm_config, listen.otlp_grpc)},
+    {"OTLP HTTP", "http", "/v1/traces", &sm_receiver_otlp, offsetof(struct sm_config, listen.otlp_http)},
+    {"Zipkin", "http", "/api/v2/spans", &sm_receiver_zipkin, offsetof(struct sm_config, listen.zipkin)},
+    {"Jaeger UDP compact", "udp", "", &sm_receiver_jaeger_compact, offsetof(struct sm_config, listen.jaeger_udp_compact)},
+    {"Jaeger UDP binary", "udp", "", &sm_receiver_jaeger_binary, offsetof(struct sm_config, listen.jaeger_udp_binary)},
+    {"Jaeger HTTP", "http", "/api/traces", &sm_receiver_jaeger_http, offsetof(struct sm_config, listen.jaeger_http)},
+    {"Jaeger gRPC", "http", "", &sm_receiver_jaeger_grpc, offsetof(struct sm_config, listen.jaeger_grpc)},
+    {"Jaeger sampling", "http", "/sampling", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling)},
+};
+
+_Static_assert(SM_ARRAY_LEN(receiver_lines) <= RECEIVERS_MAX, "room for every receiver");
+
+/* NULL: off. */
+static const char *address_of(const struct sm_config *c, const struct receiver_line *line)
+{
+    const char *address;
+    memcpy(&address, (const char *)c + line->address, sizeof address);
+    return address;
 }
 
 /* Before anything is opened: a second daemon must not share the ports of the first one. */
 static enum sm_rc check_ports(const struct sm_config *c, struct sm_err *err)
 {
-    const char *addresses[] = {c->listen.otlp_grpc, c->listen.otlp_http, c->listen.zipkin, c->listen.query, c->listen.metrics};
+    const char *others[] = {c->listen.query, c->listen.metrics};
     enum sm_rc rc = SM_OK;
-    for (unsigned i = 0; i < SM_ARRAY_LEN(addresses) && rc == SM_OK; i++) {
-        if (addresses[i])
-            rc = sm_tcp_check_free(addresses[i], err);
+    for (unsigned i = 0; i < SM_ARRAY_LEN(receiver_lines) && rc == SM_OK; i++) {
+        const char *address = address_of(c, &receiver_lines[i]);
+        if (address)
+            rc = receiver_lines[i].ops->check_free(address, err);
+    }
+    for (unsigned i = 0; i < SM_ARRAY_LEN(others) && rc == SM_OK; i++) {
+        if (others[i])
+            rc = sm_tcp_check_free(others[i], err);
     }
     return rc;
 }
 
 /* Opens one listener on every worker. */
-static enum sm_rc open_port(struct sm_topology *t, const char *name, const char *path, const struct sm_receiver_ops *ops,
-                            const char *address, struct sm_err *err)
+static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *line, struct sm_err *err)
 {
+    const struct sm_receiver_ops *ops = line->ops;
+    const char *address = address_of(t->config, line);
     if (!address)
         return SM_OK;
     struct port *p = &t->ports[t->port_count++];
     p->ops = ops;
     p->listener = (struct sm_listener){.http = t->config->http, .inflate = sm_inflate_limits_default};
     p->listener.inflate.bytes_max = t->config->limits.inflated_bytes_max;
+    p->listener.udp = (struct sm_udp_options){t->config->limits.datagram_bytes_max, t->config->limits.udp_buffer_bytes};
+    p->listener.sampling_file = t->config->sampling.file;
     p->listener.fallback = sm_query_http_handler();
     p->listener.fallback_ctx = sm_query_listener_service(t->query);
     p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);
@@ -98,18 +133,15 @@ static enum sm_rc open_port(struct sm_topology *t, const char *name, const char 
         const char *colon = strrchr(address, ':');
         snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
     }
-    show(t, name, address, port, path);
+    show(t, line->name, line->scheme, address, port, line->path);
     return SM_OK;
 }
 
 static enum sm_rc open_ports(struct sm_topology *t, struct sm_err *err)
 {
-    const struct sm_config *c = t->config;
-    enum sm_rc rc = open_port(t, "OTLP gRPC", "", &sm_receiver_otlp, c->listen.otlp_grpc, err);
-    if (rc == SM_OK)
-        rc = open_port(t, "OTLP HTTP", "/v1/traces", &sm_receiver_otlp, c->listen.otlp_http, err);
-    if (rc == SM_OK)
-        rc = open_port(t, "Zipkin", "/api/v2/spans", &sm_receiver_zipkin, c->listen.zipkin, err);
+    enum sm_rc rc = SM_OK;
+    for (unsigned i = 0; i < SM_ARRAY_LEN(receiver_lines) && rc == SM_OK; i++)
+        rc = open_port(t, &receiver_lines[i], err);
     return rc;
 }
 
@@ -136,7 +168,7 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
     t->admin = sm_admin_open(t->loop, &t->config->http, t->config->listen.metrics, t->metrics, tend, t, &port, err);
     if (!port)
         return err->rc;
-    show(t, "Prometheus", t->config->listen.metrics, port, "/metrics");
+    show(t, "Prometheus", "http", t->config->listen.metrics, port, "/metrics");
     return SM_OK;
 }
 
@@ -162,7 +194,7 @@ static enum sm_rc open_query(struct sm_topology *t, struct sm_err *err)
         return SM_OK;
     enum sm_rc rc = sm_query_listener_open(t->query, t->loop, &c->http, c->listen.query, &port, err);
     if (rc == SM_OK)
-        show(t, "Query", c->listen.query, port, c->query.base_path);
+        show(t, "Query", "http", c->listen.query, port, c->query.base_path);
     return rc;
 }
 
@@ -267,8 +299,9 @@ static bool ports_are_quiet(const struct sm_topology *t)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
         for (unsigned k = 0; k < t->engine->workers; k++) {
-            const struct sm_http_counters *c = t->ports[i].ops->counters(t->ports[i].instances[k]);
-            if (atomic_load_explicit(&c->connections_open, memory_order_relaxed))
+            const struct sm_receiver_ops *ops = t->ports[i].ops;
+            const struct sm_http_counters *c = ops->counters ? ops->counters(t->ports[i].instances[k]) : NULL;
+            if (c && atomic_load_explicit(&c->connections_open, memory_order_relaxed))
                 return false;
         }
     }

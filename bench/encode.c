@@ -1,6 +1,7 @@
 /* Dispatch over the encodings. */
 #include "bench/encode.h"
 
+#include "bench/encode_jaeger.h"
 #include "bench/encode_json.h"
 #include "bench/encode_proto.h"
 #include "bench/encode_zipkin.h"
@@ -26,8 +27,12 @@ struct bench_body bench_encode_request(const struct bench_gen *gen, const struct
     case BENCH_ENCODING_ZIPKIN_THRIFT:
         bench_encode_zipkin_thrift(gen, request, &out, &fields);
         break;
-    default:
-        SM_ASSERT(!"an encoding");
+    case BENCH_ENCODING_JAEGER_COMPACT:
+    case BENCH_ENCODING_JAEGER_BINARY:
+        bench_encode_jaeger(gen, request, encoding == BENCH_ENCODING_JAEGER_COMPACT, &out);
+        break;
+    case BENCH_ENCODINGS:
+        break;
     }
     fields.at = sm_xrealloc(fields.at, fields.n * sizeof *fields.at);
     return (struct bench_body){

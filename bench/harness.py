@@ -28,6 +28,11 @@ listen:
   otlp_grpc: 127.0.0.1:{otlp_grpc}
   otlp_http: 127.0.0.1:{otlp_http}
   zipkin: 127.0.0.1:{zipkin}
+  jaeger_udp_compact: off
+  jaeger_udp_binary: off
+  jaeger_http: off
+  jaeger_grpc: off
+  jaeger_sampling: off
   query: off
   metrics: 127.0.0.1:{metrics}
 windows:

@@ -1,22 +1,18 @@
-/* Shared by receivers of unary gRPC calls. */
+/* Shared by receivers over gRPC. */
 #include "ingest/grpc_ingest.h"
 
 #include "ingest/rpc_status.h"
 
-void sm_grpc_ingest_fail(struct sm_http_exchange *x, enum sm_grpc_status status, const char *text,
-                         int64_t retry_after_ns)
+void sm_grpc_ingest_fail(struct sm_http_exchange *x, enum sm_grpc_status status, const char *text, int64_t retry_after_ns)
 {
     uint8_t details[SM_RPC_STATUS_SIZE_MAX];
     size_t size = retry_after_ns ? sm_rpc_status_proto(details, status, text, retry_after_ns) : 0;
     sm_grpc_reply(x, status, sm_str_c(text), sm_str(details, size), SM_STR(""));
 }
 
-void sm_grpc_ingest_reply(struct sm_http_exchange *x, const struct sm_submit *r, struct sm_str message)
+void sm_grpc_ingest_refuse(struct sm_http_exchange *x, const struct sm_submit *r)
 {
     switch (r->rc) {
-    case SM_OK:
-        sm_grpc_reply(x, SM_GRPC_OK, SM_STR(""), SM_STR(""), message);
-        return;
     case SM_E_AGAIN:
         sm_grpc_ingest_fail(x, SM_GRPC_UNAVAILABLE, r->text, r->retry_after_ns);
         return;
@@ -42,9 +38,11 @@ bool sm_grpc_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, co
         return false;
     }
     bool decoded = sm_http_ingest_submit(r, x, coding, codec, result);
-    if (!decoded && (result->rc == SM_E_INVALID || result->rc == SM_E_TRUNCATED)) {
+    if (result->rc == SM_OK)
+        return true;
+    if (!decoded && (result->rc == SM_E_INVALID || result->rc == SM_E_TRUNCATED))
         sm_grpc_ingest_fail(x, SM_GRPC_INTERNAL, result->text, 0);
-        return false;
-    }
-    return true;
+    else
+        sm_grpc_ingest_refuse(x, result);
+    return false;
 }

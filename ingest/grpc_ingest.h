@@ -1,21 +1,19 @@
-/* What receivers of unary gRPC calls share: taking the message, and replies in gRPC's own terms. */
+/* What receivers over gRPC share: statuses of submissions, compression. */
 #ifndef SM_GRPC_INGEST_H
 #define SM_GRPC_INGEST_H
 
 #include "base/net/grpc.h"
 #include "ingest/http_ingest.h"
 
-/* Inflates the call's message as its flag and grpc-encoding say, and submits it. False when the call has been
- * replied to because the message could not be had: INTERNAL for one that is flagged as compressed without telling
- * how or cannot be inflated. */
+/* An error; retry_after_ns 0: trying again does not help. */
+void sm_grpc_ingest_fail(struct sm_http_exchange *x, enum sm_grpc_status status, const char *text, int64_t retry_after_ns);
+
+/* The status for a submission that was refused (r->rc is not SM_OK). */
+void sm_grpc_ingest_refuse(struct sm_http_exchange *x, const struct sm_submit *r);
+
+/* Submits the exchange's message. True when it was taken and the reply is owed; otherwise it has been replied to: INTERNAL for a
+ * message that is flagged as compressed without telling how, and for one that cannot be inflated. */
 bool sm_grpc_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, const struct sm_codec *codec,
                            struct sm_submit *result);
-
-/* Replies with a status; retry_after_ns > 0 adds RetryInfo. */
-void sm_grpc_ingest_fail(struct sm_http_exchange *x, enum sm_grpc_status status, const char *text,
-                         int64_t retry_after_ns);
-
-/* Replies to what was submitted: with `message` on success. */
-void sm_grpc_ingest_reply(struct sm_http_exchange *x, const struct sm_submit *result, struct sm_str message);
 
 #endif

@@ -9,6 +9,7 @@ struct sm_receiver {
     struct sm_worker *worker;
     struct sm_http_server *server;
     struct sm_inflater *inflater;
+    void *own; /* what else a receiver keeps; its close frees it */
 };
 
 struct sm_receiver *sm_http_ingest_open(const struct sm_listener *listener, struct sm_worker *worker,

@@ -61,12 +61,6 @@ static void reply_http(struct sm_http_exchange *x, const struct sm_submit *r)
                       sm_str(body, sm_rpc_export_proto((uint8_t *)body, r->rejected, r->text)));
 }
 
-static void reply_grpc(struct sm_http_exchange *x, const struct sm_submit *r)
-{
-    uint8_t message[SM_RPC_STATUS_SIZE_MAX];
-    sm_grpc_ingest_reply(x, r, sm_str(message, sm_rpc_export_proto(message, r->rejected, r->text)));
-}
-
 static bool path_is(const struct sm_http_exchange *x, const char *path)
 {
     return sm_str_eq(x->path, sm_str_c(path));
@@ -76,7 +70,7 @@ static void overloaded(struct sm_http_exchange *x)
 {
     struct sm_submit r = {.rc = SM_E_AGAIN, .retry_after_ns = SM_SEC, .text = "overloaded, try again later"};
     if (x->is_grpc)
-        reply_grpc(x, &r);
+        sm_grpc_ingest_refuse(x, &r);
     else
         reply_http(x, &r);
 }
@@ -130,13 +124,22 @@ static bool on_headers(void *ctx, struct sm_http_exchange *x)
     return true;
 }
 
+static void on_grpc_request(struct sm_receiver *r, struct sm_http_exchange *x)
+{
+    uint8_t message[SM_RPC_STATUS_SIZE_MAX];
+    struct sm_submit result;
+    if (!sm_grpc_ingest_submit(r, x, &sm_codec_otlp_proto, &result))
+        return;
+    size_t size = sm_rpc_export_proto(message, result.rejected, result.text);
+    sm_grpc_reply(x, SM_GRPC_OK, SM_STR(""), SM_STR(""), sm_str(message, size));
+}
+
 static void on_request(void *ctx, struct sm_http_exchange *x)
 {
     struct sm_receiver *r = ctx;
     struct sm_submit result;
     if (x->is_grpc) {
-        if (sm_grpc_ingest_submit(r, x, &sm_codec_otlp_proto, &result))
-            reply_grpc(x, &result);
+        on_grpc_request(r, x);
         return;
     }
     const struct sm_codec *codec = form_of(x) == FORM_JSON ? &sm_codec_otlp_json : &sm_codec_otlp_proto;
@@ -153,6 +156,7 @@ static struct sm_receiver *open(const struct sm_listener *listener, struct sm_wo
 
 const struct sm_receiver_ops sm_receiver_otlp = {
     .name = "otlp",
+    .check_free = sm_tcp_check_free,
     .open = open,
     .drain = sm_http_ingest_drain,
     .close = sm_http_ingest_close,

@@ -9,6 +9,8 @@
 #include "base/base.h"
 #include "base/net/http.h"
 #include "base/net/inflate.h"
+#include "base/net/tcp.h"
+#include "base/net/udp.h"
 #include "pipeline/worker.h"
 
 #include <stdatomic.h>
@@ -18,6 +20,8 @@ struct sm_listener {
     const char *address;                    /* "127.0.0.1:4318" */
     struct sm_http_limits http;
     struct sm_inflate_limits inflate;
+    struct sm_udp_options udp;
+    const char *sampling_file; /* NULL: none */
     /* Requests that are not for the receiver (Zipkin's query API lives on the collector's port). NULL: 404. */
     const struct sm_http_handler *fallback;
     void *fallback_ctx;
@@ -27,6 +31,8 @@ struct sm_receiver;
 
 struct sm_receiver_ops {
     const char *name; /* "otlp", "zipkin" */
+    /* SM_OK when nobody has the address yet (sm_tcp_check_free, sm_udp_check_free). */
+    enum sm_rc (*check_free)(const char *address, struct sm_err *err);
     /* Opens an instance on a worker's loop, before the worker's thread starts. *port is what was bound (port 0 asks the kernel
      * for one; further instances must be given that number in the address). */
     struct sm_receiver *(*open)(const struct sm_listener *listener, struct sm_worker *worker, uint16_t *port,
@@ -35,10 +41,15 @@ struct sm_receiver_ops {
     void (*drain)(struct sm_receiver *r);
     /* The worker's thread, or any when its loop does not run. */
     void (*close)(struct sm_receiver *r);
-    const struct sm_http_counters *(*counters)(const struct sm_receiver *r);
+    const struct sm_http_counters *(*counters)(const struct sm_receiver *r); /* NULL: it has no connections */
 };
 
 extern const struct sm_receiver_ops sm_receiver_otlp;   /* gRPC and HTTP, protobuf and JSON, on one port */
 extern const struct sm_receiver_ops sm_receiver_zipkin; /* HTTP /api/v1/spans and /api/v2/spans, gRPC Report; the rest to the fallback */
+extern const struct sm_receiver_ops sm_receiver_jaeger_compact; /* UDP, thrift compact */
+extern const struct sm_receiver_ops sm_receiver_jaeger_binary;  /* UDP, thrift binary */
+extern const struct sm_receiver_ops sm_receiver_jaeger_http;    /* HTTP /api/traces, thrift binary */
+extern const struct sm_receiver_ops sm_receiver_jaeger_grpc;    /* gRPC PostSpans */
+extern const struct sm_receiver_ops sm_receiver_jaeger_sampling; /* HTTP GET /sampling, rates for clients */
 
 #endif

@@ -69,7 +69,7 @@ static bool refuse_overload(struct sm_receiver *r, struct sm_http_exchange *x)
         return false;
     sm_worker_count_overload(r->worker);
     if (x->is_grpc)
-        sm_grpc_ingest_reply(x, &result, SM_STR(""));
+        sm_grpc_ingest_refuse(x, &result);
     else
         fail(x, &result);
     return true;
@@ -105,7 +105,10 @@ static void on_report(struct sm_receiver *r, struct sm_http_exchange *x)
     if (!sm_grpc_ingest_submit(r, x, &sm_codec_zipkin_proto, &result))
         return;
     settle(&result);
-    sm_grpc_ingest_reply(x, &result, SM_STR(""));
+    if (result.rc != SM_OK)
+        sm_grpc_ingest_refuse(x, &result);
+    else
+        sm_grpc_reply(x, SM_GRPC_OK, SM_STR(""), SM_STR(""), SM_STR(""));
 }
 
 static void on_request(void *ctx, struct sm_http_exchange *x)
@@ -152,6 +155,7 @@ static struct sm_receiver *open(const struct sm_listener *listener, struct sm_wo
 
 const struct sm_receiver_ops sm_receiver_zipkin = {
     .name = "zipkin",
+    .check_free = sm_tcp_check_free,
     .open = open,
     .drain = sm_http_ingest_drain,
     .close = sm_http_ingest_close,

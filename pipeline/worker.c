@@ -258,7 +258,8 @@ static struct sm_flight *decode(struct sm_worker *w, const struct sm_codec *code
     result->rc = codec->decode(&w->decoder, payload, b, &err);
     if (result->rc == SM_OK)
         return f;
-    sm_stats_add(&w->stats, SM_STAT_PAYLOADS_UNDECODABLE, 1);
+    bool unsupported = result->rc == SM_E_UNSUPPORTED;
+    sm_stats_add(&w->stats, unsupported ? SM_STAT_PAYLOADS_UNSUPPORTED : SM_STAT_PAYLOADS_UNDECODABLE, 1);
     snprintf(result->text, sizeof result->text, "%s", err.text);
     flight_idle(w, f);
     return NULL;

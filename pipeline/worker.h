@@ -16,7 +16,8 @@ struct sm_worker;
 
 struct sm_submit {
     enum sm_rc rc;           /* SM_OK: taken (perhaps without some spans); SM_E_AGAIN: overloaded, retry after
-                                retry_after_ns; SM_E_INVALID, _TRUNCATED, _LIMIT: undecodable, `text` says why */
+                                retry_after_ns; SM_E_INVALID, _TRUNCATED, _LIMIT, _UNSUPPORTED: undecodable, `text`
+                                says why */
     uint32_t accepted;       /* spans taken */
     uint32_t rejected;       /* spans refused one by one (partial success); reject_text names the first reason */
     int64_t retry_after_ns;

@@ -34,6 +34,9 @@ struct view {
     uint32_t walk; /* the one of cut_rings that came by; 0: none */
     bool has_error_text; /* an attribute "error" that says what went wrong */
     struct sm_str error_text;
+    bool jaeger; /* came as Jaeger: what it says leaves as it came */
+    bool parent_follows;
+    uint32_t parent_reference; /* 1 + index of the reference to the parent; 0: the first */
 };
 
 struct sm_jaeger_json {
@@ -154,13 +157,26 @@ static void read_span(struct view *v)
     }
 }
 
+static void read_jaeger(struct view *v, const struct sm_private *priv)
+{
+    v->jaeger = true;
+    v->flags = priv->jaeger_flags;
+    v->parent_follows = priv->flags & SM_PRIVATE_PARENT_FOLLOWS;
+    v->parent_reference = priv->parent_reference;
+    v->end_ns = priv->duration_ns; /* of a span that has no times */
+}
+
 /* What the private field says; addresses and the like become plain attributes. */
 static void read_private(struct sm_jaeger_json *w, struct view *v)
 {
     struct sm_private priv;
     if (!sm_private_find((const uint8_t *)v->encode->bytes.ptr, v->encode->bytes.len, &priv))
         return;
-    v->flags = priv.origin == SM_ORIGIN_JAEGER ? priv.jaeger_flags : priv.flags & SM_PRIVATE_DEBUG ? 2 : 0;
+    if (priv.origin == SM_ORIGIN_JAEGER) {
+        read_jaeger(v, &priv);
+        return;
+    }
+    v->flags = priv.flags & SM_PRIVATE_DEBUG ? 2 : 0;
     v->plain_at = w->plain.size;
     sm_private_plain(v->encode->bytes, &w->plain);
     v->plain_size = w->plain.size - v->plain_at;
@@ -414,7 +430,7 @@ static void put_made_tag(struct sm_buf *out, bool *first, const struct view *v, 
 
 static void put_status_tags(struct sm_buf *out, bool *first, const struct view *v)
 {
-    if (v->status == SM_STATUS_UNSET)
+    if (v->status == SM_STATUS_UNSET || v->jaeger)
         return;
     bool failed = v->status == SM_STATUS_ERROR;
     put_made_tag(out, first, v, "otel.status_code", failed ? SM_STR("ERROR") : SM_STR("OK"));
@@ -426,7 +442,8 @@ static void put_status_tags(struct sm_buf *out, bool *first, const struct view *
     put_made_tag(out, first, v, "otel.status_description", told_by_tag ? v->error_text : v->status_message);
 }
 
-/* With status ERROR the flag is written once, as a bool, for which the UI looks. */
+/* With status ERROR the flag is written once, as a bool, for which the UI looks. Jaeger's own tags say everything already but the
+ * kind, which was taken out of them once. */
 static void put_tags(struct sm_buf *out, const struct view *v, bool raw)
 {
     struct sm_attr_iter it = sm_attr_iter(v->bytes.ptr, v->bytes.len, SM_OTLP_ATTRIBUTES);
@@ -435,10 +452,12 @@ static void put_tags(struct sm_buf *out, const struct view *v, bool raw)
     bool first = true;
     sm_buf_puts(out, "\"tags\":[");
     while (sm_attr_next(&it, &key, &value)) {
-        if (v->status != SM_STATUS_ERROR || !sm_str_eq(key, SM_STR("error")))
+        if (v->jaeger || v->status != SM_STATUS_ERROR || !sm_str_eq(key, SM_STR("error")))
             put_adjusted_tag(out, &first, key, &value, raw);
     }
-    if (v->kind != SM_KIND_UNSPECIFIED)
+    if (v->kind != SM_KIND_UNSPECIFIED && v->jaeger)
+        put_text_tag(out, &first, SM_STR("span.kind"), sm_str_c(sm_kind_name(v->kind)));
+    else if (v->kind != SM_KIND_UNSPECIFIED)
         put_made_tag(out, &first, v, "span.kind", sm_str_c(sm_kind_name(v->kind)));
     put_status_tags(out, &first, v);
     put_made_tag(out, &first, v, "w3c.tracestate", v->trace_state);
@@ -447,7 +466,7 @@ static void put_tags(struct sm_buf *out, const struct view *v, bool raw)
     sm_buf_putc(out, ']');
 }
 
-static void put_log(struct sm_buf *out, struct sm_str event)
+static void put_log(struct sm_buf *out, struct sm_str event, bool jaeger)
 {
     const uint8_t *p = (const uint8_t *)event.ptr, *end = sm_pb_end(p, event.len);
     struct sm_pb_field f;
@@ -461,7 +480,7 @@ static void put_log(struct sm_buf *out, struct sm_str event)
     struct sm_value value;
     bool first = true;
     sm_buf_printf(out, "{\"timestamp\":%llu,\"fields\":[", (unsigned long long)(time_ns / 1000));
-    if (name.len && !sm_attr_find(event.ptr, event.len, EVENT_ATTRIBUTES, SM_STR("event"), &value))
+    if (name.len && (jaeger || !sm_attr_find(event.ptr, event.len, EVENT_ATTRIBUTES, SM_STR("event"), &value)))
         put_text_tag(out, &first, SM_STR("event"), name);
     while (sm_attr_next(&it, &key, &value))
         put_tag(out, &first, key, &value);
@@ -479,7 +498,7 @@ static void put_logs(struct sm_buf *out, const struct view *v)
             continue;
         sm_buf_puts(out, first ? "" : ",");
         first = false;
-        put_log(out, sm_str(f.bytes, f.size));
+        put_log(out, sm_str(f.bytes, f.size), v->jaeger);
     }
     sm_buf_putc(out, ']');
 }
@@ -494,7 +513,8 @@ static void put_reference(struct sm_buf *out, bool *first, const char *type, str
     *first = false;
 }
 
-static void put_link(struct sm_buf *out, bool *first, struct sm_str link, bool raw)
+/* Without `raw`, links that lead nowhere, or from the span to itself, are left out: the UI would show neither. */
+static void put_link(struct sm_buf *out, bool *first, struct sm_trace_id own, const struct view *v, struct sm_str link, bool raw)
 {
     struct sm_str trace_id = string_field(link, LINK_TRACE_ID), span_id = string_field(link, LINK_SPAN_ID);
     struct sm_trace_id trace = {0};
@@ -502,7 +522,7 @@ static void put_link(struct sm_buf *out, bool *first, struct sm_str link, bool r
     if (trace_id.len == 16)
         trace = (struct sm_trace_id){sm_load_be64(trace_id.ptr), sm_load_be64(trace_id.ptr + 8)};
     uint64_t span = span_id.len == 8 ? sm_load_be64(span_id.ptr) : 0;
-    if (!raw && !trace.hi && !trace.lo && !span)
+    if (!raw && ((!trace.hi && !trace.lo && !span) || (sm_trace_id_eq(trace, own) && span == v->id)))
         return;
     bool is_child = sm_attr_find(link.ptr, link.len, LINK_ATTRIBUTES, SM_STR("opentracing.ref_type"), &type) &&
                     type.type == SM_VALUE_STRING && sm_str_eq(type.bytes, SM_STR("child_of"));
@@ -513,13 +533,20 @@ static void put_references(struct sm_buf *out, struct sm_trace_id trace, const s
 {
     const uint8_t *p = (const uint8_t *)v->bytes.ptr, *end = sm_pb_end(p, v->bytes.len);
     struct sm_pb_field f;
-    bool first = true;
+    bool first = true, wants_parent = v->parent_id;
+    uint32_t links_before = v->parent_reference ? v->parent_reference - 1 : 0, links = 0;
     sm_buf_puts(out, "\"references\":[");
-    if (v->parent_id)
-        put_reference(out, &first, "CHILD_OF", trace, v->parent_id);
-    while (sm_pb_next(&p, end, &f)) {
-        if (f.number == SM_OTLP_LINKS && f.wire == SM_PB_BYTES)
-            put_link(out, &first, sm_str(f.bytes, f.size), raw);
+    for (;;) {
+        bool more = sm_pb_next(&p, end, &f), is_link = more && f.number == SM_OTLP_LINKS && f.wire == SM_PB_BYTES;
+        if (wants_parent && (!more || links == links_before)) {
+            put_reference(out, &first, v->parent_follows ? "FOLLOWS_FROM" : "CHILD_OF", trace, v->parent_id);
+            wants_parent = false;
+        }
+        if (!more)
+            break;
+        links += is_link;
+        if (is_link)
+            put_link(out, &first, trace, v, sm_str(f.bytes, f.size), raw);
     }
     sm_buf_putc(out, ']');
 }
@@ -570,13 +597,15 @@ static void put_process(struct sm_buf *out, struct sm_str resource, bool raw)
     struct sm_value value;
     bool named = sm_attr_find(resource.ptr, resource.len, RESOURCE_ATTRIBUTES, SM_STR("service.name"), &value) &&
                  value.type == SM_VALUE_STRING && value.bytes.len;
-    bool first = true;
+    bool first = true, skipped = false;
     sm_buf_puts(out, "{\"serviceName\":");
     sm_json_put_string(out, named ? value.bytes : SM_STR(SM_JAEGER_UNKNOWN_SERVICE));
     sm_buf_puts(out, ",\"tags\":[");
     while (sm_attr_next(&it, &key, &value)) {
-        if (!sm_str_eq(key, SM_STR("service.name")))
+        if (skipped || !sm_str_eq(key, SM_STR("service.name")))
             put_adjusted_tag(out, &first, key, &value, raw);
+        else
+            skipped = true;
     }
     sm_buf_puts(out, "]}");
 }

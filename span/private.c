@@ -2,6 +2,7 @@
 #include "span/private.h"
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/pb.h"
 #include "span/attr.h"
 
@@ -208,13 +209,39 @@ static void add_times(struct sm_str span, struct sm_buf *out, const struct sm_pr
 }
 
 /* The tag error=true says no more than the status that was made from it. */
-static bool is_derived_error(const struct sm_private *priv, const struct sm_pb_field *f)
+static bool is_derived_error(const struct sm_private *priv, struct sm_str key, const struct sm_value *value)
+{
+    if (!(priv->flags & SM_PRIVATE_STATUS_DERIVED) || !sm_str_eq(key, SM_STR("error")))
+        return false;
+    return value->type == SM_VALUE_BOOL ? value->b
+                                        : value->type == SM_VALUE_STRING && sm_str_eq(value->bytes, SM_STR("true"));
+}
+
+/* Keys seen so far: a filter, so that only what hits it is looked for. */
+struct keys_seen {
+    uint64_t bits[64];
+};
+
+static bool note_key(struct keys_seen *seen, struct sm_str key)
+{
+    uint64_t hash = sm_hash_bytes(key.ptr, key.len), bit = UINT64_C(1) << (hash & 63), *word = &seen->bits[hash >> 6 & 63];
+    bool hit = *word & bit;
+    *word |= bit;
+    return hit;
+}
+
+/* Attributes that foreign receivers shall not get: the derived error, and what repeats a key (Jaeger's tags may), since OTLP's keys
+ * are unique. `before`: the fields of the span before this one. */
+static bool is_left_out(const struct sm_private *priv, struct keys_seen *seen, const struct sm_pb_field *f, struct sm_str before)
 {
     struct sm_str key;
-    struct sm_value value;
-    return priv->flags & SM_PRIVATE_STATUS_DERIVED && f->number == SM_OTLP_ATTRIBUTES && f->wire == SM_PB_BYTES &&
-           sm_attr_decode(f->bytes, f->size, &key, &value) && sm_str_eq(key, SM_STR("error")) &&
-           value.type == SM_VALUE_STRING && sm_str_eq(value.bytes, SM_STR("true"));
+    struct sm_value value, earlier;
+    if (f->number != SM_OTLP_ATTRIBUTES || f->wire != SM_PB_BYTES || !sm_attr_decode(f->bytes, f->size, &key, &value))
+        return false;
+    if (is_derived_error(priv, key, &value))
+        return true;
+    return priv->origin == SM_ORIGIN_JAEGER && note_key(seen, key) &&
+           sm_attr_find(before.ptr, before.len, SM_OTLP_ATTRIBUTES, key, &earlier);
 }
 
 void sm_private_plain(struct sm_str span, struct sm_buf *out)
@@ -226,13 +253,15 @@ void sm_private_plain(struct sm_str span, struct sm_buf *out)
     }
     const uint8_t *p = (const uint8_t *)span.ptr, *end = sm_pb_end(p, span.len), *from = p;
     struct sm_pb_field f;
+    struct keys_seen seen = {0};
     uint64_t start_ns = 0, end_ns = 0;
     for (; sm_pb_next(&p, end, &f); from = p) {
         if (f.number == SM_OTLP_START)
             start_ns = f.value;
         else if (f.number == SM_OTLP_END)
             end_ns = f.value;
-        if (f.number != SM_PRIVATE_FIELD && !is_derived_error(&priv, &f))
+        struct sm_str before = sm_str(span.ptr, (size_t)(from - (const uint8_t *)span.ptr));
+        if (f.number != SM_PRIVATE_FIELD && !is_left_out(&priv, &seen, &f, before))
             sm_buf_put(out, from, (size_t)(p - from));
     }
     add_endpoint(span, out, &priv.local, SM_STR("network.local.address"), SM_STR("network.local.port"));

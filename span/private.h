@@ -29,6 +29,7 @@ enum sm_private_flag {
     SM_PRIVATE_ID64 = 1 << 2,           /* SM_SPAN_ID64 */
     SM_PRIVATE_STATUS_DERIVED = 1 << 3, /* the status field was made from tags, which are still there as attributes */
     SM_PRIVATE_PEER_ADDED = 1 << 4,     /* the last attribute peer.service is the remote endpoint's service, not a tag */
+    SM_PRIVATE_PARENT_FOLLOWS = 1 << 5, /* Jaeger: the reference that named the parent is a FOLLOWS_FROM */
 };
 
 /* Network address and, for the remote side, service of an endpoint; parts that are absent are NULL, empty or 0. */
@@ -69,7 +70,8 @@ uint16_t sm_private_span_flags(const struct sm_private *priv);
 
 /* Appends a span as any OTLP receiver should see it: the private field is taken out and what it says is written as plain
  * attributes (network.local.*, network.peer.*, zipkin.shared, sampling.priority, otel.zipkin.absentField.startTime) where
- * the span does not have them already; the tag error=true that became a status goes. Spans without the field are copied. */
+ * the span does not have them already; the tag error=true that became a status goes, and so do Jaeger's tags that repeat a key.
+ * Spans without the field are copied. */
 struct sm_buf;
 void sm_private_plain(struct sm_str span, struct sm_buf *out);
 

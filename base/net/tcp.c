@@ -2,6 +2,7 @@
 #include "base/net/tcp.h"
 
 #include "base/log.h"
+#include "base/net/address.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -144,91 +145,6 @@ static void on_connection(uv_stream_t *server, int status)
     listener->on_accept(listener->ctx, &tcp->stream);
 }
 
-/* Whole numbers up to 65535 only: getaddrinfo would take larger ones modulo 65536. */
-static bool is_port(const char *text)
-{
-    unsigned port = 0;
-    for (const char *at = text; *at; at++) {
-        if (*at < '0' || *at > '9' || port > UINT16_MAX)
-            return false;
-        port = port * 10 + (unsigned)(*at - '0');
-    }
-    return *text && port <= UINT16_MAX;
-}
-
-/* Splits "host:port" and "[v6]:port"; an empty host or "*" means every address. */
-static enum sm_rc split_address(const char *address, char *host, size_t host_size, const char **port,
-                                struct sm_err *err)
-{
-    const char *colon = strrchr(address, ':');
-    if (!colon || !is_port(colon + 1))
-        return sm_err_set(err, SM_E_INVALID, "address \"%s\": expected host:port with a port up to 65535", address);
-    struct sm_str name = sm_str(address, (size_t)(colon - address));
-    if (name.len >= 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']')
-        name = sm_str(name.ptr + 1, name.len - 2);
-    if (sm_str_eq(name, SM_STR("*")))
-        name.len = 0;
-    if (name.len >= host_size)
-        return sm_err_set(err, SM_E_INVALID, "address \"%s\": host name too long", address);
-    memcpy(host, name.ptr, name.len);
-    host[name.len] = '\0';
-    *port = colon + 1;
-    return SM_OK;
-}
-
-static enum sm_rc resolve(const char *address, struct addrinfo **found, struct sm_err *err)
-{
-    char host[256];
-    const char *port = NULL;
-    enum sm_rc rc = split_address(address, host, sizeof host, &port, err);
-    if (rc != SM_OK)
-        return rc;
-    struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    int failed = getaddrinfo(host[0] ? host : NULL, port, &hints, found);
-    if (failed)
-        return sm_err_set(err, SM_E_INVALID, "address \"%s\": %s", address, gai_strerror(failed));
-    return SM_OK;
-}
-
-static void set_port(struct sockaddr *address, uint16_t port)
-{
-    if (address->sa_family == AF_INET6)
-        ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
-    else
-        ((struct sockaddr_in *)address)->sin_port = htons(port);
-}
-
-static uint16_t bound_port(int fd)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t len = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &len))
-        return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
-}
-
-/* A bound, non-blocking socket, or -1 with errno. IPv6 sockets never take IPv4's place, so that both can be bound. */
-static int open_socket(const struct addrinfo *where, bool is_shared)
-{
-    int fd = socket(where->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    int on = 1;
-    bool ok = !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
-              (!is_shared || !setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on)) &&
-              (where->ai_family != AF_INET6 || !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) &&
-              !bind(fd, where->ai_addr, where->ai_addrlen);
-    if (!ok) {
-        int saved = errno;
-        close(fd);
-        errno = saved;
-        return -1;
-    }
-    return fd;
-}
-
 static void on_socket_closed(uv_handle_t *handle)
 {
     struct sm_tcp_listener *listener = handle->data;
@@ -255,21 +171,16 @@ static int listen_on(struct sm_tcp_listener *listener, struct sm_loop *loop, int
     return uv_listen((uv_stream_t *)socket, BACKLOG, on_connection);
 }
 
-static bool family_is_missing(int error)
-{
-    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EPROTONOSUPPORT;
-}
-
 /* Opens one address. SM_E_UNSUPPORTED: this machine lacks the address family. */
 static enum sm_rc open_address(struct sm_tcp_listener *listener, struct sm_loop *loop, struct addrinfo *where,
                                uint16_t *port, struct sm_err *err)
 {
     if (*port)
-        set_port(where->ai_addr, *port);
-    int fd = open_socket(where, true);
+        sm_address_set_port(where, *port);
+    int fd = sm_address_bind(where, true);
     if (fd < 0)
-        return sm_err_set(err, family_is_missing(errno) ? SM_E_UNSUPPORTED : SM_E_IO, "%s", strerror(errno));
-    *port = bound_port(fd);
+        return sm_err_set(err, sm_address_family_is_missing(errno) ? SM_E_UNSUPPORTED : SM_E_IO, "%s", strerror(errno));
+    *port = sm_address_bound_port(fd);
     int rc = listen_on(listener, loop, fd);
     return rc ? sm_err_set(err, SM_E_IO, "%s", uv_strerror(rc)) : SM_OK;
 }
@@ -279,7 +190,7 @@ struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address,
                                       struct sm_err *err)
 {
     struct addrinfo *found = NULL;
-    if (resolve(address, &found, err) != SM_OK)
+    if (sm_address_resolve(address, SOCK_STREAM, &found, err) != SM_OK)
         return NULL;
     struct sm_tcp_listener *listener = sm_xcalloc(1, sizeof *listener);
     listener->on_accept = on_accept;
@@ -307,18 +218,7 @@ struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address,
 
 enum sm_rc sm_tcp_check_free(const char *address, struct sm_err *err)
 {
-    struct addrinfo *found = NULL;
-    enum sm_rc rc = resolve(address, &found, err);
-    for (struct addrinfo *where = found; where && rc == SM_OK; where = where->ai_next) {
-        int fd = open_socket(where, false);
-        if (fd >= 0)
-            close(fd);
-        else if (!family_is_missing(errno))
-            rc = sm_err_set(err, SM_E_IO, "cannot listen on \"%s\": %s", address, strerror(errno));
-    }
-    if (found)
-        freeaddrinfo(found);
-    return rc;
+    return sm_address_check_free(address, SOCK_STREAM, err);
 }
 
 void sm_tcp_listener_close(struct sm_tcp_listener *listener)

@@ -48,7 +48,7 @@ struct sm_codec {
 
     /* Decodes `payload` (borrowed; take a reference to keep its bytes) into the cleared batch. batch->payload is set by the
      * codec: either the payload itself (one more reference) or an arena from decoder->pool. SM_OK also when some or all
-     * spans were rejected. SM_E_INVALID, SM_E_TRUNCATED, SM_E_LIMIT: the payload is refused whole, err says why in words
+     * spans were rejected. SM_E_INVALID, SM_E_TRUNCATED, SM_E_LIMIT, SM_E_UNSUPPORTED: the payload is refused whole, err says why in words
      * meant for the client, and the batch holds nothing. */
     enum sm_rc (*decode)(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err);
 
@@ -66,5 +66,9 @@ extern const struct sm_codec sm_codec_zipkin_v1_thrift;
 extern const struct sm_codec sm_codec_zipkin_any;
 extern const struct sm_codec sm_codec_zipkin_any_v1;
 extern const struct sm_codec sm_codec_zipkin_any_v2;
+extern const struct sm_codec sm_codec_jaeger_compact; /* thrift message emitBatch, compact protocol */
+extern const struct sm_codec sm_codec_jaeger_binary;  /* the same, binary protocol */
+extern const struct sm_codec sm_codec_jaeger_batch;   /* thrift struct Batch, binary protocol */
+extern const struct sm_codec sm_codec_jaeger_proto;   /* PostSpansRequest of api_v2 */
 
 #endif

@@ -3,16 +3,20 @@
  *     decode_driver CODEC FILE [CODEC]
  *
  * {"rc", "error", "rejected", "reject_text", "spans": [header fields], "encoded": the spans by the second codec (default: the
- * first), "again": true when decoding that and encoding once more gives the same bytes}. */
+ * first; CODEC jaeger_json: Jaeger's traces as the query API gives them raw), "again": true when decoding that and encoding once
+ * more gives the same bytes}. */
 #include "base/buf.h"
 #include "base/json_out.h"
+#include "query/jaeger_json.h"
 #include "span/codec/codec.h"
 #include "span/names.h"
 
 #include <stdlib.h>
 
-static const struct sm_codec *const codecs[] = {&sm_codec_otlp_proto, &sm_codec_otlp_json, &sm_codec_zipkin_json,
-                                              &sm_codec_zipkin_proto, &sm_codec_zipkin_v1_json, &sm_codec_zipkin_v1_thrift};
+static const struct sm_codec *const codecs[] = {
+    &sm_codec_otlp_proto,       &sm_codec_otlp_json,      &sm_codec_zipkin_json,   &sm_codec_zipkin_proto, &sm_codec_zipkin_v1_json,
+    &sm_codec_zipkin_v1_thrift, &sm_codec_jaeger_compact, &sm_codec_jaeger_binary, &sm_codec_jaeger_batch, &sm_codec_jaeger_proto,
+};
 
 static const struct sm_codec *find_codec(const char *name)
 {
@@ -79,6 +83,34 @@ static enum sm_rc decode(struct env *e, const struct sm_codec *codec, struct sm_
     return rc;
 }
 
+/* An array of the batch's traces. */
+static void put_jaeger(const struct env *e, const struct sm_encode_span *spans, struct sm_buf *out)
+{
+    struct sm_jaeger_json *w = sm_jaeger_json_new();
+    struct sm_encode_span *of_trace = sm_xcalloc(e->batch.count + 1, sizeof *of_trace);
+    bool *done = sm_xcalloc(e->batch.count + 1, 1);
+    char separator = '[';
+    for (uint32_t i = 0; i < e->batch.count; i++) {
+        struct sm_source_trace trace = {.id = e->batch.items[i].trace, .spans = of_trace};
+        for (uint32_t k = i; k < e->batch.count && !done[i]; k++) {
+            if (sm_trace_id_eq(e->batch.items[k].trace, trace.id)) {
+                done[k] = k != i;
+                of_trace[trace.span_count++] = spans[k];
+            }
+        }
+        if (trace.span_count == 0)
+            continue;
+        sm_buf_putc(out, separator);
+        separator = ',';
+        sm_jaeger_json_put(w, &trace, true, out);
+    }
+    sm_buf_puts(out, separator == '[' ? "[]" : "]");
+    free(done);
+    free(of_trace);
+    sm_jaeger_json_free(w);
+}
+
+/* NULL: Jaeger's JSON, which is not a codec. */
 static void encode(const struct env *e, const struct sm_codec *codec, struct sm_buf *out)
 {
     struct sm_encode_span *spans = sm_xcalloc(e->batch.count + 1, sizeof *spans);
@@ -91,7 +123,9 @@ static void encode(const struct env *e, const struct sm_codec *codec, struct sm_
                                            .scope_schema_url = scope->schema_url,
                                            .bytes = sm_str(sm_batch_bytes(&e->batch, i), s->size)};
     }
-    if (codec->encode)
+    if (!codec)
+        put_jaeger(e, spans, out);
+    else if (codec->encode)
         codec->encode(spans, e->batch.count, out);
     free(spans);
 }
@@ -132,7 +166,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s CODEC FILE [CODEC]\n", argv[0]);
         return 2;
     }
-    const struct sm_codec *in = find_codec(argv[1]), *to = find_codec(argc > 3 ? argv[3] : argv[1]);
+    bool jaeger = argc > 3 && strcmp(argv[3], "jaeger_json") == 0;
+    const struct sm_codec *in = find_codec(argv[1]), *to = jaeger ? NULL : find_codec(argc > 3 ? argv[3] : argv[1]);
     struct sm_buf file = {0}, out = {0}, encoded = {0}, again = {0};
     struct sm_err err = {0};
     struct env e;
@@ -145,10 +180,12 @@ int main(int argc, char **argv)
     put_member(&out, "reject_text", sm_str_c(e.batch.reject_text));
     sm_buf_printf(&out, "\"rejected\":%u,", e.batch.rejected_total);
     put_headers(&e, &out);
-    if (rc == SM_OK && to->encode) {
+    if (rc == SM_OK && (jaeger || to->encode)) {
         encode(&e, to, &encoded);
         sm_buf_puts(&out, ",\"encoded\":");
         sm_buf_put_str(&out, sm_buf_str(&encoded));
+    }
+    if (rc == SM_OK && to && to->encode) {
         if (decode(&e, to, sm_buf_str(&encoded), &err) == SM_OK)
             encode(&e, to, &again);
         sm_buf_printf(&out, ",\"again\":%s", sm_str_eq(sm_buf_str(&encoded), sm_buf_str(&again)) ? "true" : "false");

@@ -34,16 +34,26 @@ HTTP_PROTOCOLS = {
     "zipkin-v1-thrift": "Zipkin",
     "otlp-http-json": "OTLP HTTP",
     "otlp-http-protobuf": "OTLP HTTP",
+    "jaeger-http-thrift": "Jaeger HTTP",
 }
+# success is 202 without a body, errors are texts
+TEXT_PROTOCOLS = ("zipkin-v2-json", "zipkin-proto3", "zipkin-v1-json", "zipkin-v1-thrift", "jaeger-http-thrift")
 OTLP_TYPES = ("application/json", "application/x-protobuf")
-GRPC_PATH = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+GRPC_PROTOCOLS = {
+    "otlp-grpc": ("OTLP gRPC", "/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
+    "jaeger-grpc": ("Jaeger gRPC", "/jaeger.api_v2.CollectorService/PostSpans"),
+}
+UDP_PROTOCOLS = {"jaeger-udp-compact": "Jaeger UDP compact", "jaeger-udp-binary": "Jaeger UDP binary"}
 
 # gRPC statuses where the verdict is not ours, on purpose.
 OTHER_STATUSES = {
-    "013-frame-bad-protobuf": 3,  # OTLP wants INVALID_ARGUMENT for bad data
+    "013-frame-bad-protobuf": 3,  # OTLP wants INVALID_ARGUMENT for bad data, and Jaeger gets the same
 }
 # With the query API on the same port this is a question for span names, without the service's name.
 ALSO_ACCEPTED = {"zipkin-v2-json/094-method-get": 400}
+LISTENERS = ("otlp_grpc", "otlp_http", "zipkin", "jaeger_udp_compact", "jaeger_udp_binary", "jaeger_http", "jaeger_grpc",
+             "jaeger_sampling",
+             "query", "metrics")  # fmt: skip
 NOT_SENT = ("host", "content-length", "transfer-encoding", "connection", "expect")
 
 
@@ -52,7 +62,7 @@ class Daemon:
 
     def __init__(self, binary):
         self.directory = tempfile.TemporaryDirectory()
-        listen = ["listen.%s=127.0.0.1:0" % name for name in ("otlp_grpc", "otlp_http", "zipkin", "query", "metrics")]
+        listen = ["listen.%s=127.0.0.1:0" % name for name in LISTENERS]
         command = [binary, "run"]
         for setting in (*listen, "store.path=%s/data" % self.directory.name, "workers=2", "memory.budget=1GiB"):
             command += ["--set", setting]
@@ -80,10 +90,18 @@ class Daemon:
         parts = urllib.parse.urlsplit(self.urls[protocol])
         return parts.hostname, parts.port
 
-    def admitted(self):
+    def metrics(self):
         with urllib.request.urlopen(self.urls["Prometheus"], timeout=10) as reply:
-            text = reply.read().decode()
-        return int(re.search(r"^spanmill_spans_admitted_total (\d+)$", text, re.M).group(1))
+            return reply.read().decode()
+
+    def admitted(self):
+        return int(re.search(r"^spanmill_spans_admitted_total (\d+)$", self.metrics(), re.M).group(1))
+
+    def payloads(self):
+        """Payloads taken, refused."""
+        text = self.metrics()
+        refused = re.findall(r"^spanmill_payloads_refused_total\{.*\} (\d+)$", text, re.M)
+        return int(re.search(r"^spanmill_payloads_total (\d+)$", text, re.M).group(1)), sum(map(int, refused))
 
     def end(self):
         """Ends it in order; the problems that it had."""
@@ -210,9 +228,9 @@ def grpc_status(headers):
     return int(headers["grpc-status"]) if "grpc-status" in headers else "none (%s)" % headers
 
 
-def send_grpc(address, frames, encoding):
+def send_grpc(address, path, frames, encoding):
     """The gRPC status of one call whose DATA is `frames`."""
-    headers = [(":method", "POST"), (":scheme", "http"), (":path", GRPC_PATH), (":authority", "test"),
+    headers = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "test"),
                ("content-type", "application/grpc"), ("te", "trailers")]  # fmt: skip
     if encoding:
         headers.append(("grpc-encoding", encoding))
@@ -237,8 +255,8 @@ def send_h2_capture(address, recorded):
 
 
 def check_form(protocol, status, reply_type, body, request_type):
-    """OTLP replies in the request's encoding, Zipkin in text."""
-    if protocol.startswith("zipkin"):
+    """OTLP replies in the request's encoding, the others in text."""
+    if protocol in TEXT_PROTOCOLS:
         return [] if status != 202 or not body else ["202 with a body"]
     if status in (404, 405, 415):
         return [] if reply_type.startswith("text/plain") else ["%d as %s" % (status, reply_type)]
@@ -252,7 +270,7 @@ def check_form(protocol, status, reply_type, body, request_type):
 def check_http(daemon, protocol, path):
     info = json.loads(path.with_suffix(".json").read_text())
     if "expected" in info:
-        replies, verdict = [202 if protocol.startswith("zipkin") else 200], ""
+        replies, verdict = [202 if protocol in TEXT_PROTOCOLS else 200], ""
     else:
         reply = OTHER_REPLIES.get("%s/%s" % (protocol, path.stem), info.get("reply", 400))
         replies, verdict = reply if isinstance(reply, list) else [reply], info.get("verdict", "")
@@ -294,17 +312,38 @@ def check_read_back(daemon, expected):
     return ["read back: " + d for d in differences(missing[:1], same[:1])]
 
 
-def check_grpc(daemon, path):
+def check_grpc(daemon, protocol, path):
     info = json.loads(path.with_suffix(".json").read_text())
     expected = OTHER_STATUSES.get(path.stem, int(re.search(r"\((\d+)\)", info["grpc_status"]).group(1)))
     encoding = "gzip" if "gzip" in path.stem else None
-    status = send_grpc(daemon.address("OTLP gRPC"), path.read_bytes(), encoding)
+    name, method = GRPC_PROTOCOLS[protocol]
+    status = send_grpc(daemon.address(name), method, path.read_bytes(), encoding)
     return [] if status == expected else ["grpc-status %s, expected %s: %s" % (status, expected, info["why"])]
 
 
-def check_h2(daemon, path):
-    statuses = send_h2_capture(daemon.address("OTLP gRPC"), path.read_bytes())
+def check_h2(daemon, protocol, path):
+    statuses = send_h2_capture(daemon.address(GRPC_PROTOCOLS[protocol][0]), path.read_bytes())
     return ["stream %d: grpc-status %s" % (stream, status) for stream, status in statuses.items() if status != 0]
+
+
+def check_udp(daemon, protocol, path):
+    """Nobody answers: counters tell what became of a datagram."""
+    info = json.loads(path.with_suffix(".json").read_text())
+    expected, verdict = info.get("expected"), info.get("verdict", "accept")
+    taken, refused = daemon.payloads()
+    admitted = daemon.admitted()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(path.read_bytes(), daemon.address(UDP_PROTOCOLS[protocol]))
+    deadline = time.monotonic() + 10
+    while daemon.payloads() == (taken, refused):
+        if time.monotonic() > deadline:
+            return ["neither taken nor refused"]
+    was_taken = daemon.payloads()[0] == taken + 1
+    if verdict in ("accept", "refuse") and was_taken != (verdict == "accept"):
+        return ["taken: %s, verdict: %s: %s" % (was_taken, verdict, info.get("why"))]
+    if expected is not None and daemon.admitted() != admitted + len(expected):
+        return ["%d spans, expected %d" % (daemon.admitted() - admitted, len(expected))]
+    return []
 
 
 def checks(daemon, corpus):
@@ -315,10 +354,16 @@ def checks(daemon, corpus):
     for version in ("v1", "v2"):
         for path in sorted((corpus / "malformed-real").glob("*-%s/*.bin" % version)):
             yield path, lambda path=path, version=version: check_http(daemon, "zipkin-%s-json" % version, path)
-    for path in sorted((corpus / "malformed" / "otlp-grpc").glob("*.bin")):
-        yield path, lambda path=path: check_grpc(daemon, path)
-    for path in sorted((corpus / "otlp-grpc").glob("*/*.h2")):
-        yield path, lambda path=path: check_h2(daemon, path)
+    for protocol in GRPC_PROTOCOLS:
+        for path in sorted((corpus / "malformed" / protocol).glob("*.bin")):
+            yield path, lambda path=path, protocol=protocol: check_grpc(daemon, protocol, path)
+        for path in sorted((corpus / protocol).glob("*/*.h2")):
+            yield path, lambda path=path, protocol=protocol: check_h2(daemon, protocol, path)
+    for protocol in UDP_PROTOCOLS:
+        captures = sorted((corpus / protocol).glob("*/*.bin")) + sorted((corpus / "malformed" / protocol).glob("*.bin"))
+        for path in captures:
+            if path.stat().st_size:  # an empty datagram is none
+                yield path, lambda path=path, protocol=protocol: check_udp(daemon, protocol, path)
 
 
 def main():

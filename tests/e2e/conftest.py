@@ -19,6 +19,9 @@ import urllib.request
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+LISTENERS = ("otlp_grpc", "otlp_http", "zipkin", "jaeger_udp_compact", "jaeger_udp_binary", "jaeger_http", "jaeger_grpc",
+             "jaeger_sampling",
+             "query", "metrics")
 BINARY = os.environ.get("SPANMILL", str(ROOT / "build" / "release" / "spanmill"))
 
 
@@ -94,7 +97,7 @@ class Daemon:
     """A running `spanmill run`. Its log lines are dictionaries in .log, its listeners URLs by protocol in .urls."""
 
     def __init__(self, directory, settings, config=None):
-        listen = [f"listen.{name}=127.0.0.1:0" for name in ("otlp_grpc", "otlp_http", "zipkin", "query", "metrics")]
+        listen = [f"listen.{name}=127.0.0.1:0" for name in LISTENERS]
         settings = [*listen, f"store.path={directory / 'data'}", "workers=2", "memory.budget=1GiB", *settings]
         self.directory = directory
         command = [BINARY, "run"]

@@ -106,10 +106,60 @@ ZIPKIN_V1 = (
     b'"endpoint":{"port":1}},{"key":"error","value":"\\n"},{"key":"n","value":1.5}]}]'
 )
 
+def thrift(id_, value):
+    """A field of the binary protocol: bytes are a string, a list is one of structs, None is no value."""
+    kinds = {bytes: (11, lambda: struct.pack(">i", len(value)) + value), int: (10, lambda: struct.pack(">q", value)),
+             bool: (2, lambda: bytes([value])), float: (4, lambda: struct.pack(">d", value)),
+             list: (15, lambda: b"\x0c" + struct.pack(">i", len(value)) + b"".join(value)),
+             tuple: (8, lambda: struct.pack(">i", value[0]))}  # fmt: skip
+    kind, encode = kinds[type(value)]
+    return bytes([kind]) + struct.pack(">h", id_) + encode()
+
+
+def compact(id_, value):
+    """The same of the compact protocol, ids written out."""
+    zigzag = lambda n: varint(n << 1 if n >= 0 else (-n << 1) - 1)  # noqa: E731
+    kinds = {bytes: (8, lambda: varint(len(value)) + value), int: (6, lambda: zigzag(value)),
+             bool: (1 if value else 2, lambda: b""), float: (7, lambda: struct.pack("<d", value)),
+             list: (9, lambda: b"\xfc" + varint(len(value)) + b"".join(value)), tuple: (5, lambda: zigzag(value[0]))}  # fmt: skip
+    kind, encode = kinds[type(value)]
+    return bytes([kind]) + zigzag(id_) + encode()
+
+
+def jaeger_batch(put, struct_field):
+    def tag(key, kind, member, value):
+        return put(1, key) + put(2, (kind,)) + put(member, value) + b"\0"
+
+    tags = [tag(b"s", 0, 3, b"text"), tag(b"d", 1, 4, 1.5), tag(b"error", 2, 5, True), tag(b"n", 3, 6, -1), tag(b"b", 4, 7, b"\xff"),
+            tag(b"span.kind", 0, 3, b"client"), tag(b"http.status_code", 3, 6, 500), tag(b"u\xff", 0, 3, b"\xff")]  # fmt: skip
+    refs = [put(1, (kind,)) + put(2, low) + put(3, 0) + put(4, 7) + b"\0" for kind, low in ((1, 9), (0, 1))]
+    logs = [put(1, 10**15) + put(2, [tag(b"event", 0, 3, b"e"), tags[0]]) + b"\0"]
+    span = put(1, 1) + put(2, 0) + put(3, 2) + put(4, 7) + put(5, b"op") + put(6, refs) + put(7, (3,)) + put(8, 10**15) + put(9, 5)
+    span += put(10, tags) + put(11, logs) + b"\0"
+    process = struct_field(1) + put(1, b"svc") + put(2, tags[:1]) + b"\0"
+    return process + put(2, [span, span]) + b"\0", put(2, [span]) + process + b"\0"
+
+
+def jaeger_request():
+    tags = b"".join(field(8, field(1, b"k%d" % i) + field(2, i)) for i in range(6)) + field(8, field(1, b"s") + field(3, b"text"))
+    span = field(1, bytes(range(1, 17))) + field(2, bytes(range(8))) + field(3, b"op") + field(5, 1)
+    span += field(4, field(1, bytes(range(1, 17))) + field(2, bytes(8)) + field(3, 1)) + field(6, field(1, 10**9) + field(2, 7))
+    span += field(7, field(2, 5)) + tags + field(9, field(1, field(1, 1)) + field(2, field(1, b"event") + field(3, b"e")))
+    return field(1, field(1, span) + field(1, span + field(10, field(1, b"own"))) + field(2, field(1, b"svc")))
+
+
+BINARY = jaeger_batch(thrift, lambda id_: b"\x0c" + struct.pack(">h", id_))
+COMPACT = jaeger_batch(compact, lambda id_: b"\x0c" + bytes([id_ << 1]))
+
 SEEDS = {
     "zipkin_proto": [zipkin_proto_span(bytes(range(16, 8, -1))), zipkin_proto_span(bytes(range(1, 9))) * 2, b""],
     "zipkin_v1_json": [ZIPKIN_V1, b"[]"],
     "zipkin_v1_thrift": [zipkin_thrift(), struct.pack(">BI", 12, 0)],
+    "jaeger_batch": [*BINARY],
+    "jaeger_binary": [b"\x80\1\0\4\0\0\0\x09emitBatch\0\0\0\0\x0c\0\1" + BINARY[0] + b"\0",
+                      b"\0\0\0\x09emitBatch\1\0\0\0\0\x0c\0\1" + BINARY[1] + b"\0"],
+    "jaeger_compact": [b"\x82\x81\0\x09emitBatch\x1c" + batch + b"\0" for batch in COMPACT],
+    "jaeger_proto": [jaeger_request()],
     "otlp_proto": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span(), b""],
     "file": [JSON + b"\n" + JSON, JSON, ZIPKIN, framed(ONE_SPAN) * 2, ONE_SPAN, gzip.compress(JSON + b"\n", mtime=0) * 2,
              gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20]],

@@ -11,6 +11,7 @@ static const struct span_format formats[] = {
     {"zipkin_v2_json", &sm_codec_zipkin_json, span_encode_zipkin_v2_json},
     {"zipkin_proto", &sm_codec_zipkin_proto, span_encode_zipkin_proto},
     {"zipkin_v1_json", &sm_codec_zipkin_v1_json, span_encode_zipkin_v1_json},
+    {"jaeger", &sm_codec_jaeger_proto, span_encode_jaeger},
 };
 
 const struct span_format *span_format_find(const char *name)

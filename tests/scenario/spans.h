@@ -70,6 +70,7 @@ void span_encode_otlp_json(const struct span_desc *spans, size_t count, struct s
 void span_encode_zipkin_v2_json(const struct span_desc *spans, size_t count, struct sm_buf *out);
 void span_encode_zipkin_proto(const struct span_desc *spans, size_t count, struct sm_buf *out);
 void span_encode_zipkin_v1_json(const struct span_desc *spans, size_t count, struct sm_buf *out);
+void span_encode_jaeger(const struct span_desc *spans, size_t count, struct sm_buf *out);
 
 /* How many spans from the first one on have its service and resource attributes. */
 size_t span_resource_run(const struct span_desc *spans, size_t count);

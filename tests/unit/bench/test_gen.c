@@ -72,7 +72,7 @@ Test(gen, a_request_holds_spans_of_one_service_and_every_span_is_sent_once)
 Test(gen, moving_a_body_there_and_back_restores_it)
 {
     struct bench_gen *gen = bench_gen_new(&small);
-    for (int e = BENCH_ENCODING_OTLP_PROTO; e < BENCH_ENCODINGS; e++) {
+    for (int e = BENCH_ENCODING_OTLP_PROTO; e <= BENCH_ENCODING_ZIPKIN_THRIFT; e++) { /* Jaeger's cannot be moved */
         struct bench_body body = bench_encode_request(gen, &gen->requests[7], (enum bench_encoding)e);
         uint8_t *before = sm_xmalloc(body.len);
         memcpy(before, body.ptr, body.len);

@@ -19,15 +19,18 @@ void ingest_open(struct ingest *in, const struct sm_receiver_ops *ops)
         in->listener.http = sm_http_limits_default;
     if (!in->listener.inflate.bytes_max)
         in->listener.inflate = sm_inflate_limits_default;
+    if (!in->listener.udp.datagram_bytes_max)
+        in->listener.udp = (struct sm_udp_options){65535, 1 << 20};
     in->peer.loop = sm_worker_loop(in->rig.worker);
     in->receiver = ops->open(&in->listener, in->rig.worker, &in->peer.port, &err);
     cr_assert_not_null(in->receiver, "%s", err.text);
-    in->client = peer_connect(&in->peer);
+    in->client = ops->counters ? peer_connect(&in->peer) : NULL;
 }
 
 void ingest_close(struct ingest *in)
 {
-    peer_disconnect(in->client);
+    if (in->client)
+        peer_disconnect(in->client);
     in->ops->close(in->receiver);
     rig_close(&in->rig);
 }

@@ -12,7 +12,7 @@ struct ingest {
     const struct sm_receiver_ops *ops;
     struct sm_receiver *receiver;
     struct peer_server peer; /* loop and port, for the clients */
-    struct peer_client *client;
+    struct peer_client *client; /* NULL: a receiver without connections */
 };
 
 /* Zeros in `listener` mean the defaults. */

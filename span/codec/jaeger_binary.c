@@ -1,0 +1,26 @@
+/* Jaeger thrift, binary protocol: the message emitBatch as datagrams carry it, and the bare Batch of HTTP. */
+#include "span/codec/thrift_binary.h"
+
+#define THRIFT        sm_thrift_reader
+#define THRIFT_(verb) sm_thrift_##verb
+#include "span/codec/jaeger_thrift.h"
+
+static enum sm_rc decode_message(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+{
+    return decode_with(d, payload, batch, err, true);
+}
+
+static enum sm_rc decode_batch(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+{
+    return decode_with(d, payload, batch, err, false);
+}
+
+const struct sm_codec sm_codec_jaeger_binary = {
+    .name = "jaeger_binary",
+    .decode = decode_message,
+};
+
+const struct sm_codec sm_codec_jaeger_batch = {
+    .name = "jaeger_batch",
+    .decode = decode_batch,
+};

@@ -1,0 +1,325 @@
+/* Jaeger's protobuf (jaeger-idl, proto/api_v2/model.proto): PostSpansRequest{batch=1: Batch{spans=1, process=2}}.
+ *
+ * Known fields of another wire type than they should have refuse the request, as malformed bytes do. A span's own process goes
+ * before the batch's. */
+#include "span/codec/jaeger.h"
+
+enum { REQUEST_BATCH = 1 };
+enum { BATCH_SPANS = 1, BATCH_PROCESS = 2 };
+enum {
+    SPAN_TRACE_ID = 1,
+    SPAN_ID = 2,
+    SPAN_NAME = 3,
+    SPAN_REFERENCES = 4,
+    SPAN_FLAGS = 5,
+    SPAN_START = 6,
+    SPAN_DURATION = 7,
+    SPAN_TAGS = 8,
+    SPAN_LOGS = 9,
+    SPAN_PROCESS = 10,
+};
+enum { LOG_TIME = 1, LOG_FIELDS = 2 };
+
+struct reader {
+    struct sm_jaeger_in j;
+    struct sm_batch *batch;
+    struct sm_str process; /* the last one, whose scope is j.scope_id */
+    bool has_process, too_many;
+};
+
+/* The next field with a number up to `last` has the wire type that `wires` tells; *ok is false when one has another. */
+static bool next_field(const uint8_t **p, const uint8_t *end, struct sm_pb_field *f, const uint8_t *wires, uint32_t last, bool *ok)
+{
+    if (!*ok || !sm_pb_next(p, end, f))
+        return false;
+    *ok = f->number > last || f->wire == wires[f->number];
+    return *ok;
+}
+
+#define NEXT_FIELD(p, end, f, wires, ok) next_field(p, end, f, wires, SM_ARRAY_LEN(wires) - 1, ok)
+
+/* ---- tags, times ---- */
+
+static void choose_value(struct sm_jaeger_tag *tag, const struct sm_pb_field members[8], uint64_t type)
+{
+    static const uint8_t none[16], unknown[32] = "unknown type"; /* texts are read for 16 bytes */
+    static const uint8_t member_of[] = {3, 4, 5, 6, 7};
+    const struct sm_pb_field *f = type < sizeof member_of ? &members[member_of[type]] : NULL;
+    tag->type = f ? (enum sm_jaeger_type)type : SM_JAEGER_STRING;
+    if (!f)
+        tag->text = sm_str(unknown, 12);
+    else if (type == SM_JAEGER_BOOL)
+        tag->b = f->value != 0;
+    else if (type == SM_JAEGER_INT)
+        tag->i = (int64_t)f->value;
+    else if (type == SM_JAEGER_DOUBLE)
+        memcpy(&tag->d, &f->value, sizeof tag->d);
+    else
+        tag->text = f->bytes ? sm_str(f->bytes, f->size) : sm_str(none, 0);
+}
+
+_Static_assert(SM_JAEGER_STRING == 0 && SM_JAEGER_BOOL == 1 && SM_JAEGER_INT == 2 && SM_JAEGER_DOUBLE == 3 && SM_JAEGER_BINARY == 4,
+               "in the order of ValueType");
+
+/* KeyValue{key=1, v_type=2, v_str=3, v_bool=4, v_int64=5, v_float64=6, v_binary=7}. */
+static bool read_tag(const uint8_t *p, size_t size, struct sm_jaeger_tag *tag)
+{
+    static const uint8_t wires[] = {0, SM_PB_BYTES, SM_PB_VARINT, SM_PB_BYTES, SM_PB_VARINT, SM_PB_VARINT, SM_PB_FIXED64, SM_PB_BYTES};
+    static const uint8_t none[16];
+    const uint8_t *end = p + size;
+    struct sm_pb_field f, members[8] = {0};
+    bool ok = true;
+    while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
+        if (f.number < SM_ARRAY_LEN(members))
+            members[f.number] = f;
+    }
+    tag->key = members[1].bytes ? sm_str(members[1].bytes, members[1].size) : sm_str(none, 0);
+    choose_value(tag, members, members[2].value);
+    return ok && p == end;
+}
+
+typedef bool put_function(struct sm_jaeger_in *j, const struct sm_jaeger_tag *tag);
+
+static bool take_tag(struct reader *r, const struct sm_pb_field *f, put_function *put)
+{
+    struct sm_jaeger_tag tag;
+    return read_tag(f->bytes, f->size, &tag) && put(&r->j, &tag);
+}
+
+/* Timestamp and Duration{seconds=1, nanos=2}. A negative duration, which clients with jumping clocks send, reads as 0. */
+static bool read_time(struct reader *r, const struct sm_pb_field *time, bool duration, uint64_t *ns)
+{
+    static const uint8_t wires[] = {0, SM_PB_VARINT, SM_PB_VARINT};
+    const uint8_t *p = time->bytes, *end = sm_pb_end(p, time->size);
+    struct sm_pb_field f;
+    int64_t v[3] = {0}, sum;
+    bool ok = true;
+    while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
+        if (f.number < SM_ARRAY_LEN(v))
+            v[f.number] = (int64_t)f.value;
+    }
+    if (__builtin_mul_overflow(v[1], SM_SEC, &sum) || __builtin_add_overflow(sum, v[2], &sum) || (sum < 0 && !duration)) {
+        sm_build_refuse(&r->j.build, SM_REJECT_TIME);
+        sum = 0;
+    }
+    *ns = (uint64_t)SM_MAX(sum, INT64_C(0));
+    return ok && p == end;
+}
+
+/* ---- processes ---- */
+
+static bool build_process(struct reader *r, struct sm_str process)
+{
+    static const uint8_t wires[] = {0, SM_PB_BYTES, SM_PB_BYTES};
+    const uint8_t *p = (const uint8_t *)process.ptr, *end = sm_pb_end(p, process.len);
+    struct sm_pb_field f;
+    struct sm_str service = {"", 0};
+    bool ok = true;
+    while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
+        if (f.number == 1)
+            service = sm_str(f.bytes, f.size);
+    }
+    if (!ok || p != end || !sm_jaeger_process_begin(&r->j, service))
+        return false;
+    p = (const uint8_t *)process.ptr;
+    while (ok && NEXT_FIELD(&p, end, &f, wires, &ok)) {
+        if (f.number == 2)
+            ok = take_tag(r, &f, sm_jaeger_process_tag);
+    }
+    sm_jaeger_process_end(&r->j);
+    return ok;
+}
+
+/* Spans of one process follow each other, as a rule. */
+static bool use_process(struct reader *r, struct sm_str process)
+{
+    if (r->has_process && sm_str_eq(process, r->process))
+        return true;
+    r->process = process;
+    r->has_process = true;
+    return build_process(r, process);
+}
+
+/* ---- spans ---- */
+
+static bool read_log(struct reader *r, const struct sm_pb_field *log)
+{
+    static const uint8_t wires[] = {0, SM_PB_BYTES, SM_PB_BYTES};
+    const uint8_t *p = log->bytes, *end = sm_pb_end(p, log->size);
+    struct sm_pb_field f;
+    uint64_t time_ns = 0;
+    size_t at;
+    bool ok = sm_jaeger_log_begin(&r->j, &at);
+    while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
+        if (f.number == LOG_TIME)
+            ok = read_time(r, &f, false, &time_ns);
+        else if (f.number == LOG_FIELDS)
+            ok = take_tag(r, &f, sm_jaeger_log_field);
+    }
+    return ok && p == end && sm_jaeger_log_end(&r->j, at, time_ns);
+}
+
+static struct sm_trace_id trace_id_of(const struct sm_pb_field *f)
+{
+    return f->size == 16 ? (struct sm_trace_id){sm_load_be64(f->bytes), sm_load_be64(f->bytes + 8)} : (struct sm_trace_id){0};
+}
+
+static uint64_t span_id_of(const struct sm_pb_field *f)
+{
+    return f->size == 8 ? sm_load_be64(f->bytes) : 0;
+}
+
+/* SpanRef{trace_id=1, span_id=2, ref_type=3}. */
+static bool read_reference(const struct sm_pb_field *reference, struct sm_jaeger_reference *ref)
+{
+    static const uint8_t wires[] = {0, SM_PB_BYTES, SM_PB_BYTES, SM_PB_VARINT};
+    const uint8_t *p = reference->bytes, *end = sm_pb_end(p, reference->size);
+    struct sm_pb_field f;
+    bool ok = true;
+    *ref = (struct sm_jaeger_reference){0};
+    while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
+        if (f.number == 1)
+            ref->trace = trace_id_of(&f);
+        else if (f.number == 2)
+            ref->id = span_id_of(&f);
+        else if (f.number == 3)
+            ref->type = f.value == 0 ? SM_JAEGER_CHILD_OF : SM_JAEGER_FOLLOWS_FROM;
+    }
+    return ok && p == end;
+}
+
+/* From the first reference on; the span has been read and is well-formed. */
+static bool walk_references(struct reader *r, const uint8_t *p, const uint8_t *end, bool link)
+{
+    struct sm_jaeger_reference ref;
+    struct sm_pb_field f;
+    while (sm_pb_next(&p, end, &f)) {
+        if (f.number != SPAN_REFERENCES)
+            continue;
+        if (!read_reference(&f, &ref))
+            return false;
+        if (!link)
+            sm_jaeger_refer(&r->j, &ref);
+        else if (!sm_jaeger_link(&r->j, &ref))
+            return false;
+    }
+    return true;
+}
+
+static bool put_references(struct reader *r, const uint8_t *from, const uint8_t *end)
+{
+    if (!from)
+        return true;
+    if (!walk_references(r, from, end, false))
+        return false;
+    sm_jaeger_referred(&r->j);
+    return walk_references(r, from, end, true);
+}
+
+static bool read_field(struct reader *r, const struct sm_pb_field *f)
+{
+    struct sm_jaeger_in *j = &r->j;
+    switch (f->number) {
+    case SPAN_TRACE_ID:
+        j->trace = trace_id_of(f);
+        return true;
+    case SPAN_ID:
+        j->id = span_id_of(f);
+        return true;
+    case SPAN_NAME:
+        return sm_jaeger_name(j, sm_str(f->bytes, f->size));
+    case SPAN_FLAGS:
+        j->flags = (uint32_t)f->value;
+        return true;
+    case SPAN_START:
+        return read_time(r, f, false, &j->start_ns);
+    case SPAN_DURATION:
+        return read_time(r, f, true, &j->duration_ns);
+    case SPAN_TAGS:
+        return take_tag(r, f, sm_jaeger_tag);
+    case SPAN_LOGS:
+        return read_log(r, f);
+    default:
+        return true;
+    }
+}
+
+static bool read_span(struct reader *r, struct sm_str span, struct sm_str batch_process)
+{
+    static const uint8_t wires[] = {0,           SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES, SM_PB_VARINT,
+                                    SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES};
+    const uint8_t *p = (const uint8_t *)span.ptr, *end = sm_pb_end(p, span.len), *from = p, *references = NULL;
+    struct sm_str process = batch_process;
+    struct sm_pb_field f;
+    bool ok = sm_jaeger_begin(&r->j);
+    for (; NEXT_FIELD(&p, end, &f, wires, &ok); from = p) {
+        ok = read_field(r, &f);
+        if (f.number == SPAN_PROCESS)
+            process = sm_str(f.bytes, f.size);
+        else if (f.number == SPAN_REFERENCES && !references)
+            references = from;
+    }
+    return ok && p == end && use_process(r, process) && put_references(r, references, end) && sm_jaeger_commit(&r->j);
+}
+
+/* The process stands behind the spans, as a rule: it is looked for first. */
+static bool read_batch(struct reader *r, struct sm_str batch)
+{
+    static const uint8_t wires[] = {0, SM_PB_BYTES, SM_PB_BYTES};
+    const uint8_t *p = (const uint8_t *)batch.ptr, *end = sm_pb_end(p, batch.len);
+    struct sm_str process = {"", 0};
+    struct sm_pb_field f;
+    uint32_t spans = 0;
+    bool ok = true;
+    while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
+        spans += f.number == BATCH_SPANS;
+        if (f.number == BATCH_PROCESS)
+            process = sm_str(f.bytes, f.size);
+    }
+    r->too_many = spans > r->j.build.d->limits.spans_max - r->batch->count - r->batch->rejected_total;
+    if (!ok || p != end || r->too_many)
+        return false;
+    p = (const uint8_t *)batch.ptr;
+    while (ok && sm_pb_next(&p, end, &f)) {
+        if (f.number == BATCH_SPANS)
+            ok = read_span(r, sm_str(f.bytes, f.size), process);
+    }
+    return ok;
+}
+
+static bool read_request(struct reader *r, const uint8_t *p, size_t size)
+{
+    static const uint8_t wires[] = {0, SM_PB_BYTES};
+    const uint8_t *end = p + size;
+    struct sm_pb_field f;
+    bool ok = true;
+    while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
+        if (f.number == REQUEST_BATCH)
+            ok = read_batch(r, sm_str(f.bytes, f.size));
+    }
+    return ok && p == end;
+}
+
+static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+{
+    struct reader r;
+    r.batch = batch;
+    r.has_process = r.too_many = false;
+    if (sm_jaeger_open(&r.j, d, batch, payload->size + payload->size / 4) != SM_OK)
+        return sm_err_set(err, SM_E_NOMEM, "out of memory");
+    if (read_request(&r, payload->data, payload->size)) {
+        sm_jaeger_close(&r.j);
+        return SM_OK;
+    }
+    sm_batch_clear(batch);
+    if (r.j.build.no_memory)
+        return sm_err_set(err, SM_E_NOMEM, "out of memory");
+    if (r.too_many)
+        return sm_err_set(err, SM_E_LIMIT, "more than %u spans in one request", d->limits.spans_max);
+    return sm_err_set(err, SM_E_INVALID, "malformed protobuf: not a jaeger.api_v2.PostSpansRequest");
+}
+
+const struct sm_codec sm_codec_jaeger_proto = {
+    .name = "jaeger_proto",
+    .decode = decode,
+};
