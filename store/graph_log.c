@@ -3,6 +3,7 @@
 
 #include "base/crc32c.h"
 #include "base/log.h"
+#include "store/open_at.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -200,7 +201,7 @@ static uint64_t *list_hours(const struct sm_graph_log *log, uint32_t *n)
     uint64_t *hours = NULL, hour;
     uint32_t capacity = 0;
     *n = 0;
-    int fd = openat(log->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = sm_open_at(log->dir_fd, ".", O_RDONLY | O_DIRECTORY);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     for (struct dirent *e; dir && (e = readdir(dir));) {
         if (!parse_hour(e->d_name, &hour))
@@ -222,7 +223,7 @@ static int open_hour(const struct sm_graph_log *log, uint64_t hour, int flags)
 {
     char name[NAME_SIZE];
     hour_name(hour, name);
-    return openat(log->dir_fd, name, flags | O_CLOEXEC, 0640);
+    return sm_open_at(log->dir_fd, name, flags);
 }
 
 /* ---- writing ---- */
@@ -355,7 +356,7 @@ static enum sm_rc take_left_over(struct sm_graph_log *log, struct sm_err *err)
     struct records found = {0};
     uint64_t end;
     enum sm_rc rc = SM_OK;
-    int fd = openat(log->dir_fd, checkpoint_name, O_RDONLY | O_CLOEXEC);
+    int fd = sm_open_at(log->dir_fd, checkpoint_name, O_RDONLY);
     if (fd < 0 && errno != ENOENT)
         return failed(log, "opening the checkpoint", err);
     log->left_over = false;
@@ -375,7 +376,7 @@ static enum sm_rc take_left_over(struct sm_graph_log *log, struct sm_err *err)
 
 static enum sm_rc write_checkpoint(struct sm_graph_log *log, const struct sm_buf *bytes, bool sync, struct sm_err *err)
 {
-    int fd = openat(log->dir_fd, checkpoint_new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int fd = sm_open_at(log->dir_fd, checkpoint_new_name, O_WRONLY | O_CREAT | O_TRUNC);
     if (fd < 0)
         return failed(log, "opening the checkpoint", err);
     bool good = write_at(fd, bytes, 0) && (!sync || fdatasync(fd) == 0);

@@ -1,6 +1,7 @@
 /* Segment files: creating, recovering, appending, and reading through index or footer. */
 #include "store/segment.h"
 #include "base/log.h"
+#include "store/open_at.h"
 #include "store/record.h"
 #include "store/scan.h"
 
@@ -44,24 +45,11 @@ void sm_segment_put(struct sm_segment *s)
     free(s);
 }
 
-static int open_at(int dir_fd, const char *name, int flags)
-{
-#ifdef SM_SANITIZED
-    /* ThreadSanitizer follows descriptors by number. libuv closes sockets behind its back, and openat does not tell it that the
-     * number has a new meaning, as open does. */
-    char path[64 + SM_FORMAT_NAME_SIZE];
-    snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dir_fd, name);
-    return open(path, flags, 0640);
-#else
-    return openat(dir_fd, name, flags, 0640);
-#endif
-}
-
 enum sm_rc sm_segment_create(int dir_fd, uint64_t id, uint64_t salt, struct sm_store_env *env, struct sm_segment **segment,
                              struct sm_err *err)
 {
     struct sm_segment *s = segment_new(id, salt, env);
-    s->fd = open_at(dir_fd, s->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC);
+    s->fd = sm_open_at(dir_fd, s->name, O_RDWR | O_CREAT | O_EXCL);
     if (s->fd < 0) {
         enum sm_rc rc = sm_err_set(err, SM_E_IO, "cannot create segment %s: %s", s->name, strerror(errno));
         sm_segment_put(s);
@@ -156,7 +144,7 @@ static enum sm_rc recover(struct sm_segment *s, uint64_t file_size, struct sm_er
 static enum sm_rc open_file(struct sm_segment *s, int dir_fd, struct sm_err *err)
 {
     struct stat st;
-    s->fd = open_at(dir_fd, s->name, (s->env->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    s->fd = sm_open_at(dir_fd, s->name, s->env->read_only ? O_RDONLY : O_RDWR);
     if (s->fd < 0 || fstat(s->fd, &st) != 0)
         return sm_err_set(err, SM_E_IO, "cannot open segment %s: %s", s->name, strerror(errno));
     enum sm_rc rc = check_version(s, err);
