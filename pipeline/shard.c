@@ -14,7 +14,7 @@
 enum {
     GROUP = 128,            /* spans whose traces are looked up together, so that cache misses overlap */
     AHEAD = 8,              /* how many spans ahead the write positions are prefetched */
-    CHUNK_GROWTH = 16,      /* a new chunk is at least 1/16 of what the trace holds */
+    CHUNK_GROWTH = 32,      /* a new chunk is at least 1/32 of what the trace holds */
     CHUNK_BYTES_MAX = 16384 - sizeof(struct sm_chunk),
     HEAVY_BYTES = 256 << 10, /* traces above this may be decided early before older ones */
     HEAVY_MAX = 64,
