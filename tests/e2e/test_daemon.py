@@ -6,7 +6,7 @@ import urllib.error
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from conftest import QUICK, get, otlp, poll, post
+from conftest import LISTENERS, QUICK, get, otlp, poll, post
 
 
 def test_starts_with_a_line_per_listener_and_ends_clean(daemon):
@@ -53,7 +53,8 @@ def test_a_second_signal_forces_the_end(daemon, collector):
 def test_a_port_in_use_is_named(spanmill, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = spanmill("run", "--set", f"listen.otlp_http={address}", "--set", f"store.path={tmp_path / 'd'}")
+        settings = [f"listen.{name}=off" for name in LISTENERS] + [f"listen.otlp_http={address}", f"store.path={tmp_path / 'd'}"]
+        done = spanmill("run", *(word for setting in settings for word in ("--set", setting)))
     assert done.returncode == 1
     assert "cannot_start" in done.stderr and address in done.stderr
 
