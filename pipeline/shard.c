@@ -193,7 +193,7 @@ static void heavy_note(struct sm_shard *s, struct sm_trace *t)
  * in any case. */
 static bool add_chunk(struct sm_shard *s, struct sm_trace *t, uint32_t least)
 {
-    size_t grown = SM_MIN(((size_t)t->bytes + t->heads_size) / CHUNK_GROWTH, (size_t)CHUNK_BYTES_MAX);
+    size_t grown = SM_MIN((size_t)t->memory / CHUNK_GROWTH, (size_t)CHUNK_BYTES_MAX);
     size_t size = SM_MIN(SM_MAX((size_t)t->group_size, grown), (size_t)CHUNK_BYTES_MAX);
     struct sm_chunk *chunk = chunk_new(s, t, SM_MAX(size, (size_t)least));
     if (!chunk)
@@ -357,16 +357,15 @@ static SM_COLD void hold_other_source(struct sm_shard *s, struct sm_trace *t, co
 SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_span *span, const uint8_t *bytes,
                       const struct sm_batch *b)
 {
-    uint32_t head_size = sm_span_head_size(span), size = span->size;
-    bool fits = sm_trace_room(t) >= head_size + size || add_chunk(s, t, head_size + size);
-    t->group_size -= head_size + size;
+    uint32_t size = sm_trace_span_size(span);
+    bool fits = sm_trace_room(t) >= size || add_chunk(s, t, size);
+    t->group_size -= size;
     if (SM_UNLIKELY(!fits)) {
         sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_NOMEM, 1);
         return;
     }
     sm_trace_put(t, span, bytes);
-    t->heads_size += head_size;
-    t->bytes += size;
+    t->bytes += span->size;
     t->span_count++;
     t->span_flags |= span->flags;
     t->has_root |= span->parent_id == 0;
@@ -376,7 +375,7 @@ SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_sp
         t->end_ns = SM_MAX(t->end_ns, sm_span_end_ns(span));
     }
     s->spans_open++;
-    s->bytes_open += size;
+    s->bytes_open += span->size;
     if (SM_UNLIKELY(t->source != b->source))
         hold_other_source(s, t, b);
     if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes) && !t->parked)
@@ -462,11 +461,11 @@ static void make_room(struct sm_shard *s, const struct sm_batch *b, const uint32
     for (uint32_t i = 0; i < n; i++) {
         const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
         if (SM_LIKELY(traces[i] != NULL))
-            traces[i]->group_size += sm_span_head_size(span) + span->size;
+            traces[i]->group_size += sm_trace_span_size(span);
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
-        uint32_t size = sm_span_head_size(span) + span->size;
+        uint32_t size = sm_trace_span_size(span);
         if (SM_UNLIKELY(!traces[i]))
             continue;
         if (sm_trace_room(traces[i]) < size && !add_chunk(s, traces[i], size))
@@ -672,7 +671,7 @@ static void find_anew(struct sm_shard *s, struct group *g, struct sm_trace *t)
         uint32_t k = index_at(g->indexes, i);
         const struct sm_span *span = sm_batch_span(g->batch, k);
         g->traces[i] = &again;
-        t->group_size -= sm_span_head_size(span) + span->size;
+        t->group_size -= sm_trace_span_size(span);
         s->ids_joined -= g->batch->items[k].trace.hi != t->id.hi;
     }
 }
@@ -689,7 +688,7 @@ static SM_COLD struct sm_trace *find_again(struct sm_shard *s, struct group *g)
         find_anew(s, g, t);
     t = found_or_opened(s, hash, g->batch, k, t, match);
     if (t)
-        t->group_size += sm_span_head_size(span) + span->size;
+        t->group_size += sm_trace_span_size(span);
     return t;
 }
 

@@ -27,6 +27,15 @@ static struct sm_str put(struct sm_open_copy *copy, struct sm_str text)
     return at;
 }
 
+static struct sm_str put_whole(struct sm_open_copy *copy, struct sm_trace_id id, const struct sm_span *span, const uint8_t *bytes)
+{
+    struct sm_str at = {(const char *)(uintptr_t)copy->text.size, span->size};
+    uint8_t lead[SM_LEAD_SIZE_MAX];
+    sm_buf_put(&copy->text, lead, (size_t)(sm_lead_put(lead, id, span) - lead));
+    sm_buf_put_str(&copy->text, sm_lead_rest(span, bytes));
+    return at;
+}
+
 static void resolve(const struct sm_open_copy *copy, struct sm_str *text)
 {
     *text = text->len ? sm_str(copy->text.data + (uintptr_t)text->ptr, text->len) : (struct sm_str){"", 0};
@@ -84,7 +93,7 @@ bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, c
     while (sm_trace_next(&it, &span, &bytes) && copy->span_count - first < trace->span_count) {
         struct sm_encode_span *e = &copy->spans[copy->span_count];
         put_scope(copy, scopes, span->scope_id, &known, e);
-        e->bytes = put(copy, sm_str(bytes, span->size));
+        e->bytes = put_whole(copy, trace->id, span, bytes);
         copy->span_count++;
     }
     if (copy->text.overflow) {

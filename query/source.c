@@ -248,7 +248,7 @@ static struct sm_str service_of(const struct sm_source *s, const struct sm_span 
 
 static struct sm_str name_of(const struct sm_source *s, const struct sm_span *span, const uint8_t *bytes)
 {
-    return span->name_id == SM_NAME_OVERFLOW ? sm_span_name_bytes(bytes, span->size)
+    return span->name_id == SM_NAME_OVERFLOW ? sm_span_name_bytes(span, bytes)
                                              : sm_names_get(s->config.names, span->name_id);
 }
 
@@ -517,7 +517,7 @@ static void note_remote_services(void *ctx, const struct sm_trace *trace)
         if (!sm_match_name(scan->service, service_of(scan->source, span), scan->fold_case))
             continue;
         struct sm_store_span described;
-        sm_store_describe(&(struct sm_encode_span){.bytes = sm_str(bytes, span->size)}, &described);
+        sm_store_describe(&(struct sm_encode_span){.bytes = sm_lead_rest(span, bytes)}, &described);
         add_stored_name(scan->names, described.remote_service, SM_KIND_UNSPECIFIED);
     }
 }

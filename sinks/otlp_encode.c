@@ -18,8 +18,12 @@ enum { NONE = UINT32_MAX, TABLE_INITIAL = 64 };
 
 /* One span of the request. */
 struct entry {
-    const uint8_t *bytes; /* NULL: at scratch_at in the scratch */
-    size_t scratch_at;
+    const uint8_t *bytes; /* without its lead; NULL: whole, at scratch_at in the scratch */
+    union {
+        const struct sm_trace *trace; /* whose span it is ... */
+        size_t scratch_at;
+    };
+    const struct sm_span *span; /* ... and the head that says the lead */
     uint32_t size;
     uint32_t suffix_size; /* field 3 that is appended */
     size_t suffix_at;     /* in the scratch */
@@ -238,6 +242,12 @@ static void merge_suffix(struct sm_otlp_encoder *e, const struct sampling *s, st
     entry->suffix_size = e->own_size;
 }
 
+static struct sm_str tracestate_of(const struct sm_span *span, const uint8_t *bytes)
+{
+    struct sm_str fields = sm_lead_rest(span, bytes);
+    return sm_tracestate_of_span((const uint8_t *)fields.ptr, fields.len);
+}
+
 static void choose_suffix(struct sm_otlp_encoder *e, const struct sampling *s, const struct sm_span *span,
                           const uint8_t *bytes, struct entry *entry)
 {
@@ -245,7 +255,7 @@ static void choose_suffix(struct sm_otlp_encoder *e, const struct sampling *s, c
     if (!s->meaningful)
         return;
     if (span->flags & SM_SPAN_TRACESTATE)
-        incoming = sm_tracestate_of_span(bytes, span->size);
+        incoming = tracestate_of(span, bytes);
     if (incoming.len) {
         merge_suffix(e, s, incoming, entry);
     } else {
@@ -264,15 +274,23 @@ static void widen_trace_id(uint8_t *span, size_t size, struct sm_trace_id id)
         sm_store_be64(span + 2, id.hi);
 }
 
+/* The span without its private field, in the scratch. */
+static void put_plain(struct sm_otlp_encoder *e, const struct sm_trace *trace, const struct sm_span *span, const uint8_t *bytes)
+{
+    uint8_t lead[SM_LEAD_SIZE_MAX];
+    sm_buf_put(&e->scratch, lead, (size_t)(sm_lead_put(lead, trace->id, span) - lead));
+    sm_private_plain(sm_lead_rest(span, bytes), &e->scratch);
+}
+
 static struct entry make_entry(struct sm_otlp_encoder *e, const struct sampling *s, const struct sm_trace *trace,
                                const struct sm_span *span, const uint8_t *bytes)
 {
-    struct entry entry = {.bytes = bytes, .size = span->size};
+    struct entry entry = {.bytes = bytes, .trace = trace, .span = span, .size = span->size};
     choose_suffix(e, s, span, bytes, &entry);
     if ((span->flags & SM_SPAN_PRIVATE) && !e->keep_private) {
         entry.bytes = NULL;
         entry.scratch_at = e->scratch.size;
-        sm_private_plain(sm_str(bytes, span->size), &e->scratch);
+        put_plain(e, trace, span, bytes);
         entry.size = (uint32_t)(e->scratch.size - entry.scratch_at);
         if ((span->flags & SM_SPAN_ID64) && trace->id.hi)
             widen_trace_id(e->scratch.data + entry.scratch_at, entry.size, trace->id);
@@ -353,16 +371,18 @@ static size_t resource_size(const struct sm_otlp_encoder *e, const struct resour
     return size;
 }
 
-static const uint8_t *entry_bytes(const struct sm_otlp_encoder *e, const struct entry *entry)
+static uint8_t *put_whole(uint8_t *p, const struct sm_otlp_encoder *e, const struct entry *entry)
 {
-    return entry->bytes ? entry->bytes : e->scratch.data + entry->scratch_at;
+    if (SM_LIKELY(entry->bytes != NULL))
+        return sm_lead_restore(p, entry->trace->id, entry->span, entry->bytes);
+    memcpy(p, e->scratch.data + entry->scratch_at, entry->size);
+    return p + entry->size;
 }
 
 static uint8_t *put_span(uint8_t *p, const struct sm_otlp_encoder *e, const struct entry *entry)
 {
     p = put_header(p, SPANS, (size_t)entry->size + entry->suffix_size);
-    memcpy(p, entry_bytes(e, entry), entry->size);
-    p += entry->size;
+    p = put_whole(p, e, entry);
     if (entry->suffix_size)
         memcpy(p, e->scratch.data + entry->suffix_at, entry->suffix_size);
     return p + entry->suffix_size;

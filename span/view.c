@@ -123,7 +123,8 @@ static bool same_record(const struct sm_view_span *a, const struct sm_view_span 
     uint32_t sa = service_of(a), sb = service_of(b);
     if (sa != sb && sa != SM_NAME_EMPTY && sb != SM_NAME_EMPTY)
         return false;
-    return memcmp(a->bytes, b->bytes, a->span->size) == 0;
+    struct sm_str ra = sm_lead_rest(a->span, a->bytes), rb = sm_lead_rest(b->span, b->bytes);
+    return sm_str_eq(ra, rb); /* leads differ: so do the bytes */
 }
 
 static const struct sm_resource *resource_of(struct sm_view_scratch *s, uint32_t scope_id)
@@ -299,7 +300,7 @@ uint32_t sm_view_find(const struct sm_view_scratch *s, uint64_t span_id)
 struct sm_str sm_view_name(const struct sm_view_scratch *s, const struct sm_view_span *e)
 {
     if (SM_UNLIKELY(e->span->name_id == SM_NAME_OVERFLOW) && e->bytes)
-        return sm_span_name_bytes(e->bytes, e->span->size);
+        return sm_span_name_bytes(e->span, e->bytes);
     return sm_names_get(s->names, e->span->name_id);
 }
 

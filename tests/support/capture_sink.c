@@ -35,7 +35,7 @@ static void copy_spans(struct capture_sink *c, struct capture_trace *to, const s
         const struct sm_resource *resource = sm_scopes_get(c->env.scopes, span->scope_id)->resource;
         struct capture_span *s = &to->spans[to->span_count++];
         *s = (struct capture_span){*span, bytes + at, sm_names_get(c->env.names, resource->service_id)};
-        memcpy(bytes + at, from, span->size);
+        sm_lead_restore(bytes + at, t->id, span, from);
         at += span->size;
     }
     if (!to->span_count)
