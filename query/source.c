@@ -161,7 +161,7 @@ struct get {
 static void copy_by_id(void *ctx, const struct sm_trace *trace)
 {
     struct sm_source *s = ctx;
-    sm_open_copy_add(&s->open, trace, s->config.scopes);
+    sm_open_copy_add(&s->open, trace, s->config.names, s->config.scopes);
 }
 
 static struct sm_open_trace *find_open(struct sm_source *s, struct sm_trace_id id)
@@ -296,7 +296,8 @@ static void copy_if_matching(void *ctx, const struct sm_trace *trace)
     struct sm_open_copy *copy = &scan->source->open;
     if (scan->spans_left == 0 || !trace_may_match(scan, trace))
         return;
-    if (copy->trace_count == SM_SOURCE_COPY_TRACES_MAX || !sm_open_copy_add(copy, trace, scan->source->config.scopes))
+    const struct sm_source_config *c = &scan->source->config;
+    if (copy->trace_count == SM_SOURCE_COPY_TRACES_MAX || !sm_open_copy_add(copy, trace, c->names, c->scopes))
         scan->truncated = true;
 }
 

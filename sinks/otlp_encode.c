@@ -46,6 +46,7 @@ struct resource_group {
 };
 
 struct sm_otlp_encoder {
+    const struct sm_names *names;
     const struct sm_scopes *scopes;
     bool keep_private;
     struct entry *entries;
@@ -57,6 +58,7 @@ struct sm_otlp_encoder {
     uint32_t *table; /* group index + 1 by scope id: open addressing, never more than half full */
     size_t table_size;
     struct sm_buf scratch; /* suffixes and rewritten spans */
+    struct sm_buf whole;   /* a span that is being rewritten */
     size_t estimate;       /* the request's size is not above it */
     /* the last suffix that was made for a span with a tracestate of its own: most spans of a trace have the same */
     struct sm_str own_incoming;
@@ -64,9 +66,10 @@ struct sm_otlp_encoder {
     uint32_t own_size;
 };
 
-struct sm_otlp_encoder *sm_otlp_encoder_new(const struct sm_scopes *scopes, bool keep_private)
+struct sm_otlp_encoder *sm_otlp_encoder_new(const struct sm_names *names, const struct sm_scopes *scopes, bool keep_private)
 {
     struct sm_otlp_encoder *e = sm_xcalloc(1, sizeof *e);
+    e->names = names;
     e->scopes = scopes;
     e->keep_private = keep_private;
     e->table_size = TABLE_INITIAL;
@@ -82,6 +85,7 @@ void sm_otlp_encoder_free(struct sm_otlp_encoder *e)
     free(e->groups);
     free(e->resources);
     free(e->table);
+    sm_buf_fini(&e->whole);
     sm_buf_fini(&e->scratch);
     free(e);
 }
@@ -108,6 +112,7 @@ static size_t table_slot(const struct sm_otlp_encoder *e, uint32_t scope_id)
 static void table_grow(struct sm_otlp_encoder *e)
 {
     free(e->table);
+    sm_buf_fini(&e->whole);
     e->table_size *= 2;
     e->table = sm_xcalloc(e->table_size, sizeof *e->table);
     for (size_t i = 0; i < e->group_count; i++)
@@ -277,9 +282,11 @@ static void widen_trace_id(uint8_t *span, size_t size, struct sm_trace_id id)
 /* The span without its private field, in the scratch. */
 static void put_plain(struct sm_otlp_encoder *e, const struct sm_trace *trace, const struct sm_span *span, const uint8_t *bytes)
 {
-    uint8_t lead[SM_LEAD_SIZE_MAX];
-    sm_buf_put(&e->scratch, lead, (size_t)(sm_lead_put(lead, trace->id, span) - lead));
-    sm_private_plain(sm_lead_rest(span, bytes), &e->scratch);
+    sm_buf_clear(&e->whole);
+    if (!sm_buf_reserve(&e->whole, span->size))
+        return;
+    (void)sm_lead_restore(e->whole.data, trace->id, span, bytes, e->names);
+    sm_private_plain(sm_str(e->whole.data, span->size), &e->scratch);
 }
 
 static struct entry make_entry(struct sm_otlp_encoder *e, const struct sampling *s, const struct sm_trace *trace,
@@ -374,7 +381,7 @@ static size_t resource_size(const struct sm_otlp_encoder *e, const struct resour
 static uint8_t *put_whole(uint8_t *p, const struct sm_otlp_encoder *e, const struct entry *entry)
 {
     if (SM_LIKELY(entry->bytes != NULL))
-        return sm_lead_restore(p, entry->trace->id, entry->span, entry->bytes);
+        return sm_lead_restore(p, entry->trace->id, entry->span, entry->bytes, e->names);
     memcpy(p, e->scratch.data + entry->scratch_at, entry->size);
     return p + entry->size;
 }

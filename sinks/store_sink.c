@@ -139,7 +139,7 @@ static struct sm_str put_whole(struct sm_store_sink *s, const struct sm_trace *t
 {
     uint8_t *whole = s->whole.data + s->whole.size;
     SM_ASSERT(s->whole.capacity - s->whole.size >= span->size);
-    s->whole.size = (size_t)(sm_lead_restore(whole, t->id, span, bytes) - s->whole.data);
+    s->whole.size = (size_t)(sm_lead_restore(whole, t->id, span, bytes, s->names) - s->whole.data);
     return sm_str(whole, span->size);
 }
 

@@ -180,7 +180,7 @@ SM_INLINE bool sm_trace_next(struct sm_trace_iter *it, const struct sm_span **sp
         it->bytes -= s->size - s->lead;
         if (SM_LIKELY(!(s->flags & SM_SPAN_DUPLICATE))) {
             *span = s;
-            *bytes = it->bytes - s->lead; /* still in the chunk: heads are before it */
+            *bytes = (const uint8_t *)((uintptr_t)it->bytes - s->lead); /* as a number: it may be outside of the chunk */
             return true;
         }
     }

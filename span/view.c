@@ -123,8 +123,7 @@ static bool same_record(const struct sm_view_span *a, const struct sm_view_span 
     uint32_t sa = service_of(a), sb = service_of(b);
     if (sa != sb && sa != SM_NAME_EMPTY && sb != SM_NAME_EMPTY)
         return false;
-    struct sm_str ra = sm_lead_rest(a->span, a->bytes), rb = sm_lead_rest(b->span, b->bytes);
-    return sm_str_eq(ra, rb); /* leads differ: so do the bytes */
+    return sm_lead_eq(a->span, b->span) && sm_str_eq(sm_lead_rest(a->span, a->bytes), sm_lead_rest(b->span, b->bytes));
 }
 
 static const struct sm_resource *resource_of(struct sm_view_scratch *s, uint32_t scope_id)

@@ -472,7 +472,7 @@ static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const ui
         s->flags |= SM_SPAN_ERROR;
     s->size = (uint32_t)size & SM_SPAN_SIZE_MAX;
     s->name_id = sm_names_cache_id(d->names_cache, sm_str(w.name, w.name_size));
-    s->lead = sm_lead_of(w.trace, s, p);
+    sm_lead_mark(s, w.trace, sm_str(w.name, w.name_size), p);
     sm_batch_commit(b, w.trace, (uint32_t)(p - b->bytes));
     return SM_OK;
 }
