@@ -280,6 +280,21 @@ static bool has_span(const struct sm_span *heads, uint32_t count, uint64_t span_
     return false;
 }
 
+/* The spans of a sealed trace whose skeleton is still there, in s->context; false when it is not. */
+static bool read_context(struct sm_shard *s, struct sm_trace_id id, int64_t now_ns, uint32_t *count)
+{
+    const struct sm_skeleton *skeleton = sm_skeletons_find(s->skeletons, id, now_ns, count);
+    if (!skeleton)
+        return false;
+    if (*count > s->context_capacity) {
+        free(s->context);
+        s->context = sm_xmalloc(*count * sizeof *s->context);
+        s->context_capacity = *count;
+    }
+    sm_skeletons_read(skeleton, s->context);
+    return true;
+}
+
 /* A span of a dropped trace. While its skeleton is there the span still enters graph and metrics; after that it is only
  * counted. A span that must be kept (an error, debug) and is news opens a window with a decision of its own: it changes what
  * is known of the trace, or the filter took it for another's. NULL: the span needs no trace. */
@@ -288,9 +303,9 @@ static struct sm_trace *trace_for_dropped(struct sm_shard *s, uint64_t hash, str
 {
     static const struct sm_decision dropped = {.threshold = SM_THRESHOLD_NEVER, .rule = SM_RULE_DEFAULT};
     uint32_t count = 0;
-    const struct sm_span *skeleton = sm_skeletons_find(s->skeletons, id, b->arrived_ns, &count);
+    bool skeleton = read_context(s, id, b->arrived_ns, &count);
     struct sm_trace *t;
-    if ((span->flags & NEWS) && !has_span(skeleton, count, span->span_id)) {
+    if ((span->flags & NEWS) && !has_span(s->context, count, span->span_id)) {
         t = trace_open(s, hash, id, b);
         if (t)
             t->reopened = true;
@@ -495,25 +510,11 @@ static void take_out_duplicates(struct sm_shard *s, struct sm_trace *t, const st
     t->bytes -= v->duplicate_bytes;
 }
 
-/* The spans that went before, out of the ring, which may move on while they are used. Returns how many. */
-static uint32_t copy_context(struct sm_shard *s, const struct sm_trace *t)
-{
-    uint32_t count = 0;
-    const struct sm_span *skeleton = sm_skeletons_find(s->skeletons, t->id, t->opened_ns, &count);
-    if (!skeleton)
-        return 0;
-    if (count > s->context_capacity) {
-        free(s->context);
-        s->context = sm_xmalloc(count * sizeof *s->context);
-        s->context_capacity = count;
-    }
-    memcpy(s->context, skeleton, count * sizeof *s->context);
-    return count;
-}
-
 static const struct sm_view *lay_out(struct sm_shard *s, struct sm_trace *t, bool with_context)
 {
-    uint32_t context_count = with_context ? copy_context(s, t) : 0;
+    uint32_t context_count = 0;
+    if (with_context)
+        (void)read_context(s, t->id, t->opened_ns, &context_count);
     const struct sm_view *v = sm_view_build_late(s->scratch, t, s->context, context_count);
     if (SM_UNLIKELY(v->duplicates))
         take_out_duplicates(s, t, v);
