@@ -3,7 +3,7 @@
  * One allocator per shard, used by its owner thread only: other threads hand whole traces back to the shard. Blocks of 2 MiB
  * come from the process allocator and are cut into pages of 32 KiB; a chunk is a run of 32-byte units in one page. The page
  * whose longest free run is the shortest that fits is used, and in it the run that fits best: over chunks that live for a
- * window that leaves about 4 % unused, rounding included (docs/decisions/0009-runs-of-units-not-size-classes.md). Empty blocks
+ * window that leaves about 4 % unused, rounding included (docs/decisions/0003-runs-of-units-not-size-classes.md). Empty blocks
  * beyond a reserve go back to the process allocator. Chunks beyond SM_SLAB_CHUNK_MAX are taken from there one by one. */
 #ifndef SM_SLAB_H
 #define SM_SLAB_H

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "span/attr.h"
+#include "span/private.h"
 
 #include <stdlib.h>
 
@@ -294,6 +295,12 @@ uint32_t sm_view_find(const struct sm_view_scratch *s, uint64_t span_id)
 {
     const struct slot *slot = find_slot(s, span_id, mask_for(s, s->span_count));
     return slot->stamp == s->stamp ? slot->first : SM_VIEW_NONE;
+}
+
+bool sm_view_private(const struct sm_view_span *s, struct sm_private *priv)
+{
+    struct sm_str fields = sm_lead_rest(s->span, s->bytes);
+    return sm_private_find((const uint8_t *)fields.ptr, fields.len, priv);
 }
 
 struct sm_str sm_view_name(const struct sm_view_scratch *s, const struct sm_view_span *e)
