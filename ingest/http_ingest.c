@@ -98,6 +98,25 @@ bool sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, st
     return true;
 }
 
+bool sm_http_ingest_knows_coding(const struct sm_http_exchange *x)
+{
+    return sm_coding_from_name(x->known[SM_HTTP_CONTENT_ENCODING]) != SM_CODING_UNKNOWN;
+}
+
+void sm_http_ingest_refuse_coding(struct sm_receiver *r, struct sm_http_exchange *x)
+{
+    struct sm_http_header accept = {SM_STR("accept-encoding"), SM_STR(SM_CODINGS_TAKEN)};
+    struct sm_http_response response = {
+        .status = 415,
+        .content_type = SM_STR("text/plain"),
+        .headers = &accept,
+        .headers_n = 1,
+        .body = SM_STR("415 " SM_HTTP_INGEST_CODING_TEXT "\n"),
+    };
+    sm_worker_count_undecodable(r->worker);
+    sm_http_respond(x, &response);
+}
+
 void sm_http_ingest_refuse_method(struct sm_http_exchange *x)
 {
     struct sm_http_header allow = {SM_STR("allow"), SM_STR("POST")};

@@ -24,6 +24,11 @@ const struct sm_http_counters *sm_http_ingest_counters(const struct sm_receiver 
 bool sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding,
                            const struct sm_codec *codec, struct sm_submit *result);
 
+/* For a body whose coding is not known: 415 in text, naming those that are. */
+#define SM_HTTP_INGEST_CODING_TEXT "unsupported content encoding, supported, one at a time: [" SM_CODINGS_TAKEN "]"
+bool sm_http_ingest_knows_coding(const struct sm_http_exchange *x);
+void sm_http_ingest_refuse_coding(struct sm_receiver *r, struct sm_http_exchange *x);
+
 /* 405 for a path that takes POST only. */
 void sm_http_ingest_refuse_method(struct sm_http_exchange *x);
 

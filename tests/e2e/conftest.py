@@ -83,9 +83,9 @@ def otlp(*spans):
     return otlp_request([dict(zip(("trace", "id", "parent", "name"), span)) for span in spans])
 
 
-def post(url, body, content_type="application/x-protobuf"):
+def post(url, body, content_type="application/x-protobuf", **headers):
     """Status and body of the reply."""
-    request = urllib.request.Request(url, data=body, headers={"content-type": content_type})
+    request = urllib.request.Request(url, data=body, headers={"content-type": content_type, **headers})
     try:
         with urllib.request.urlopen(request, timeout=10) as reply:
             return reply.status, reply.read()
