@@ -270,7 +270,13 @@ static void validate_sinks(const struct sm_config_sinks *sinks, struct sm_config
     }
 }
 
-/* No two listeners may want the same port; port 0 is never the same. */
+/* OTLP over gRPC and HTTP is one receiver, which speaks both on any port. */
+static bool may_share(const char *a, const char *b)
+{
+    return strncmp(a, "otlp_", 5) == 0 && strncmp(b, "otlp_", 5) == 0;
+}
+
+/* No two listeners may want the same port, but for those of one receiver; port 0 is never the same. */
 static void validate_listeners(const struct sm_config *c, struct sm_config_report *report)
 {
     const struct {
@@ -288,7 +294,7 @@ static void validate_listeners(const struct sm_config *c, struct sm_config_repor
     for (size_t i = 0; i < SM_ARRAY_LEN(all); i++)
         for (size_t j = 0; j < i; j++)
             if (all[i].address && all[j].address && strcmp(all[i].address, all[j].address) == 0 &&
-                strcmp(strrchr(all[i].address, ':'), ":0") != 0)
+                strcmp(strrchr(all[i].address, ':'), ":0") != 0 && !may_share(all[j].key, all[i].key))
                 sm_config_report_add(report, NULL, "listen.%s and listen.%s both want %s", all[j].key, all[i].key,
                                      all[i].address);
 }
