@@ -80,6 +80,7 @@ static const struct receiver_line {
     {"Jaeger HTTP", "http", "/api/traces", &sm_receiver_jaeger_http, offsetof(struct sm_config, listen.jaeger_http)},
     {"Jaeger gRPC", "http", "", &sm_receiver_jaeger_grpc, offsetof(struct sm_config, listen.jaeger_grpc)},
     {"Jaeger sampling", "http", "/sampling", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling)},
+    {"Jaeger sampling gRPC", "http", "", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling_grpc)},
 };
 
 _Static_assert(SM_ARRAY_LEN(receiver_lines) <= RECEIVERS_MAX, "room for every receiver");
@@ -139,6 +140,7 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
     p->listener.inflate.bytes_max = t->config->limits.inflated_bytes_max;
     p->listener.udp = (struct sm_udp_options){t->config->limits.datagram_bytes_max, t->config->limits.udp_buffer_bytes};
     p->listener.sampling_file = t->config->sampling.file;
+    p->listener.rates = t->engine->throughput ? sm_throughput_published(t->engine->throughput) : NULL;
     p->listener.fallback = sm_query_http_handler();
     p->listener.fallback_ctx = sm_query_listener_service(t->query);
     p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);

@@ -20,8 +20,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LISTENERS = ("otlp_grpc", "otlp_http", "zipkin", "jaeger_udp_compact", "jaeger_udp_binary", "jaeger_http", "jaeger_grpc",
-             "jaeger_sampling",
-             "query", "metrics")
+             "jaeger_sampling", "jaeger_sampling_grpc", "query", "metrics")
 BINARY = os.environ.get("SPANMILL", str(ROOT / "build" / "release" / "spanmill"))
 
 

@@ -58,7 +58,7 @@ Test(jaeger_sampling, rates_of_the_file)
     expect("/sampling?x=1&service=cart%20%26+co",
            "{\"strategyType\":\"PROBABILISTIC\",\"probabilisticSampling\":{\"samplingRate\":0.5},\"operationSampling\":{"
            "\"defaultSamplingProbability\":0.5,\"defaultLowerBoundTracesPerSecond\":0,\"perOperationStrategies\":["
-           "{\"operation\":\"GET /\",\"probabilisticSampling\":{\"samplingRate\":0.1}}]}}");
+           "{\"operation\":\"GET /\",\"probabilisticSampling\":{\"samplingRate\":0.1}}],\"defaultUpperBoundTracesPerSecond\":0}}");
 }
 
 Test(jaeger_sampling, old_clients_get_numbers)
@@ -109,7 +109,7 @@ Test(sampling_file, operations_of_the_default_hold_for_everyone)
     struct sm_buf out = {0};
     struct sm_sampling_file *f = sm_sampling_file_open(name, &err);
     cr_assert_not_null(f, "%s", err.text);
-    sm_sampling_file_put(f, SM_STR("r"), false, &out);
+    sm_sampling_file_put(f, SM_STR("r"), SM_STRATEGY_JSON, &out);
     sm_buf_putc(&out, '\0');
     cr_expect(strstr((char *)out.data, "\"defaultSamplingProbability\":0.001,"), "%s", (char *)out.data);
     cr_expect(strstr((char *)out.data, "[{\"operation\":\"a\",\"probabilisticSampling\":{\"samplingRate\":0.5}},"
