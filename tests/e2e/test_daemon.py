@@ -75,6 +75,10 @@ def test_otlp_over_grpc_and_http_on_one_port(daemon):
     with grpc.insecure_channel(address) as channel:
         export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
         assert export(otlp((2, 2, 0, "over grpc")), timeout=10) == b""
+    sockets = [line.split() for line in open("/proc/net/tcp")]
+    port = f"{int(address.rpartition(':')[2]):04X}"
+    listening = [line for line in sockets if line[1].endswith(f":{port}") and line[3] == "0A"]
+    assert len(listening) == 2, "one for each worker"
     poll(lambda: d.stored_spans(1) == ["over http"] and d.stored_spans(2) == ["over grpc"], "both are stored")
     assert d.end() == 0
 
