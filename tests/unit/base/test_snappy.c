@@ -108,6 +108,10 @@ Test(snappy, false_claims_of_size)
     REFUSE("\x02\x08xyz", SM_E_INVALID);
     REFUSE("\xff\xff\xff\xff\xff\x0f", SM_E_INVALID);
     cr_assert_leq(sm_payload_pool_bytes_out(pool), 64 * SM_KIB);
+    struct sm_inflate_limits tight = {.bytes_max = 200, .ratio_max = UINT32_MAX};
+    struct sm_payload *p = NULL;
+    cr_expect_eq(sm_inflate(inflater, SM_CODING_SNAPPY, SM_STR("\xff\x01\x08xyz"), &tight, pool, &p), SM_E_INVALID, "255 of 6");
+    cr_expect_eq(sm_inflate(inflater, SM_CODING_SNAPPY, SM_STR("\xff\x01\x08xyzxyzxyz"), &tight, pool, &p), SM_E_LIMIT, "of 12");
 }
 
 /* 64 KiB is what a chunk may hold, not a byte more. */
