@@ -257,6 +257,23 @@ Test(inflate, garbage_behind_the_end)
     free(text);
 }
 
+/* The output moves while a frame whose blocks refer to each other is being read. */
+Test(inflate, a_body_that_outgrows_its_buffer)
+{
+    enum { PIECE = 5000, PIECES = 200 }; /* no more than any ratio may give */
+    char *piece = make_text(PIECE), *text = malloc(PIECE * PIECES);
+    for (unsigned i = 0; i < PIECES; i++)
+        memcpy(text + i * PIECE, piece, PIECE);
+    for (size_t k = 0; k < SM_ARRAY_LEN(codings); k++) {
+        struct sm_str in = compress(codings[k], text, PIECE * PIECES);
+        cr_assert(codings[k] == SM_CODING_SNAPPY || in.len * 10 < PIECE * PIECES);
+        expect_same(codings[k], in, text, PIECE * PIECES);
+        free((void *)in.ptr);
+    }
+    free(piece);
+    free(text);
+}
+
 /* The largest blocks there are, of a frame that grows beyond the first buffer again and again. */
 Test(inflate, lz4_with_blocks_of_4_mib)
 {
