@@ -77,7 +77,7 @@ static uint64_t metric(const char *name)
     struct sm_buf out = {0};
     struct sm_prom_registry *registry = sm_prom_registry_new();
     sm_prom_registry_add(registry, "throughput", sm_throughput_collect, throughput);
-    sm_prom_registry_scrape(registry, SM_PROM_TEXT, &out);
+    sm_prom_registry_scrape(registry, SM_PROM_TEXT, NULL, &out);
     sm_buf_putc(&out, '\0');
     char line[80];
     snprintf(line, sizeof line, "\n%s ", name);
