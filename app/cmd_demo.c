@@ -1,18 +1,22 @@
 /* spanmill demo: the traffic of a small shop, so that there is something to see. */
 #include "app/command.h"
 #include "app/config_value.h"
-#include "app/demo_encode.h"
+#include "app/demo_jaeger.h"
 #include "app/fetch.h"
 #include "base/clock.h"
+#include "base/net/address.h"
 
+#include <netdb.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { OPTION_OTLP, OPTION_ZIPKIN, OPTION_RATE, OPTION_COUNT, OPTION_DURATION, OPTION_SEED };
+enum { OPTION_OTLP, OPTION_ZIPKIN, OPTION_JAEGER, OPTION_RATE, OPTION_COUNT, OPTION_DURATION, OPTION_SEED };
 
 #define DEFAULT_OTLP   "http://127.0.0.1:4318"
 #define DEFAULT_ZIPKIN "http://127.0.0.1:9411"
+#define DEFAULT_JAEGER "127.0.0.1:6831"
 #define RATE_MIN       0.01
 #define RATE_MAX       10000.0
 
@@ -37,11 +41,15 @@ struct demo {
     int64_t duration_ns; /* 0: no limit */
     struct sm_demo_random random;
     struct sm_demo_encoder *encoder;
+    const char *jaeger_address;
+    struct sm_demo_jaeger *jaeger;
+    int jaeger_socket;
+    bool jaeger_warned;
     struct sm_fetch *fetch;
     struct sm_fetch_reply reply;
     bool shows; /* standard error is a terminal */
     int64_t started_ns, waited_ns, shown_ns;
-    uint64_t traces, failed_traces, spans_otlp, spans_zipkin, waits;
+    uint64_t traces, failed_traces, spans_otlp, spans_zipkin, spans_jaeger, waits;
     struct sm_demo_trace trace; /* the one being made */
 };
 
@@ -72,6 +80,11 @@ static void clear_line(const struct demo *d)
         fputs("\r\033[K", stderr);
 }
 
+static uint64_t all_spans(const struct demo *d)
+{
+    return d->spans_otlp + d->spans_zipkin + d->spans_jaeger;
+}
+
 static void show(struct demo *d)
 {
     int64_t now_ns = sm_clock_mono_ns();
@@ -82,15 +95,15 @@ static void show(struct demo *d)
     clear_line(d);
     fprintf(stderr, "demo: %.0f s, %llu traces (%.1f/s), %llu spans, %llu traces with an error ", seconds,
             (unsigned long long)d->traces, (double)d->traces / seconds,
-            (unsigned long long)(d->spans_otlp + d->spans_zipkin), (unsigned long long)d->failed_traces);
+            (unsigned long long)all_spans(d), (unsigned long long)d->failed_traces);
 }
 
 static void print_summary(const struct demo *d)
 {
     clear_line(d);
-    printf("demo: sent %llu traces, %llu spans (%llu by OTLP, %llu by Zipkin) in %.1f s; %llu traces with an error",
-           (unsigned long long)d->traces, (unsigned long long)(d->spans_otlp + d->spans_zipkin),
-           (unsigned long long)d->spans_otlp, (unsigned long long)d->spans_zipkin, (double)elapsed_ns(d) / 1e9,
+    printf("demo: sent %llu traces, %llu spans (%llu by OTLP, %llu by Zipkin, %llu by Jaeger) in %.1f s; %llu traces with an error",
+           (unsigned long long)d->traces, (unsigned long long)all_spans(d), (unsigned long long)d->spans_otlp,
+           (unsigned long long)d->spans_zipkin, (unsigned long long)d->spans_jaeger, (double)elapsed_ns(d) / 1e9,
            (unsigned long long)d->failed_traces);
     if (d->waits)
         printf("; waited %llu time%s for spanmill", (unsigned long long)d->waits, d->waits == 1 ? "" : "s");
@@ -144,6 +157,22 @@ static bool deliver(struct demo *d, const struct target *t, struct sm_str body)
     return !stopping;
 }
 
+/* Datagrams are not answered; an error is about the one before, so the second attempt tells. */
+static void send_datagrams(struct demo *d)
+{
+    struct sm_demo_request datagram;
+    while (sm_demo_jaeger_next(d->jaeger, &datagram)) {
+        bool sent = send(d->jaeger_socket, datagram.body.ptr, datagram.body.len, 0) >= 0 ||
+                    send(d->jaeger_socket, datagram.body.ptr, datagram.body.len, 0) >= 0;
+        d->spans_jaeger += sent ? datagram.spans : 0;
+        if (!sent && !d->jaeger_warned) {
+            clear_line(d);
+            fprintf(stderr, "spanmill demo: udp://%s: %m; further ones are not told\n", d->jaeger_address);
+            d->jaeger_warned = true;
+        }
+    }
+}
+
 static bool has_failed(const struct sm_demo_trace *t)
 {
     for (unsigned i = 0; i < t->count; i++)
@@ -162,6 +191,7 @@ static bool send_batch(struct demo *d, uint64_t count)
         int64_t ago_ns = (int64_t)((double)(count - 1 - i) / d->rate * 1e9);
         sm_demo_trace_make(&d->trace, &d->random, d->traces + i, now_ns - ago_ns);
         sm_demo_encoder_add(d->encoder, &d->trace);
+        sm_demo_jaeger_add(d->jaeger, &d->trace);
         failed += has_failed(&d->trace);
     }
     sm_demo_encoder_finish(d->encoder, &otlp, &zipkin);
@@ -171,6 +201,7 @@ static bool send_batch(struct demo *d, uint64_t count)
     if (zipkin.spans && !deliver(d, &d->zipkin, zipkin.body))
         return false;
     d->spans_zipkin += zipkin.spans;
+    send_datagrams(d);
     d->traces += count;
     d->failed_traces += failed;
     return true;
@@ -208,20 +239,41 @@ static bool send_all(struct demo *d)
     return true;
 }
 
+static enum sm_rc connect_jaeger(struct demo *d, struct sm_err *err)
+{
+    struct addrinfo *found;
+    enum sm_rc rc = sm_address_resolve(d->jaeger_address, SOCK_DGRAM, &found, err);
+    if (rc != SM_OK)
+        return rc;
+    d->jaeger_socket = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (d->jaeger_socket < 0 || connect(d->jaeger_socket, found->ai_addr, found->ai_addrlen) != 0)
+        rc = sm_err_set(err, SM_E_IO, "%s: %m", d->jaeger_address);
+    freeaddrinfo(found);
+    return rc;
+}
+
 static enum sm_exit demo(struct demo *d)
 {
+    struct sm_err err;
+    if (connect_jaeger(d, &err) != SM_OK) {
+        fprintf(stderr, "spanmill demo: %s\n", err.text);
+        return SM_EXIT_FAILURE;
+    }
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     d->shows = isatty(STDERR_FILENO);
     d->encoder = sm_demo_encoder_new();
+    d->jaeger = sm_demo_jaeger_new();
     d->fetch = sm_fetch_new(REQUEST_TIMEOUT_S * SM_SEC, &stopping);
     bool good = send_all(d);
     print_summary(d);
     sm_fetch_free(d->fetch);
     sm_buf_fini(&d->reply.body);
     sm_demo_encoder_free(d->encoder);
+    sm_demo_jaeger_free(d->jaeger);
+    close(d->jaeger_socket);
     return good ? SM_EXIT_OK : SM_EXIT_FAILURE;
 }
 
@@ -264,6 +316,9 @@ static enum sm_rc take(struct demo *d, int option, const char *value, struct sm_
         return take_url(&d->otlp, value, "/v1/traces", err);
     case OPTION_ZIPKIN:
         return take_url(&d->zipkin, value, "/api/v2/spans", err);
+    case OPTION_JAEGER:
+        d->jaeger_address = value;
+        return SM_OK;
     case OPTION_RATE:
         return take_rate(d, value, err);
     case OPTION_COUNT:
@@ -282,6 +337,7 @@ static enum sm_exit run(struct sm_args *args)
     static struct demo d = {
         .otlp = {DEFAULT_OTLP "/v1/traces", "application/x-protobuf"},
         .zipkin = {DEFAULT_ZIPKIN "/api/v2/spans", "application/json"},
+        .jaeger_address = DEFAULT_JAEGER,
         .rate = 20,
     };
     struct sm_err err;
@@ -302,10 +358,12 @@ const struct sm_command sm_command_demo = {
     .operands = "",
     .summary = "send the traffic of a small shop, to have something to see",
     .help = "Eight services with two databases and a topic, errors and slow paths; every eighth trace comes\n"
-            "through Istio's ingress proxy and sidecar, which report as Zipkin and share one span id. Waits for\n"
-            "the daemon, goes on after its restart, and ends with Ctrl-C.",
+            "through Istio's ingress proxy and sidecar, which report as Zipkin and share one span id, to an\n"
+            "application that reports by a Jaeger client. Waits for the daemon, goes on after its restart, and\n"
+            "ends with Ctrl-C.",
     .options = {[OPTION_OTLP] = {"otlp", 0, "URL", "where OTLP goes (" DEFAULT_OTLP ")"},
                 [OPTION_ZIPKIN] = {"zipkin", 0, "URL", "where the proxies' spans go (" DEFAULT_ZIPKIN ")"},
+                [OPTION_JAEGER] = {"jaeger", 0, "HOST:PORT", "where the datagrams behind the proxies go (" DEFAULT_JAEGER ")"},
                 [OPTION_RATE] = {"rate", 'r', "N", "traces a second (20)"},
                 [OPTION_COUNT] = {"count", 'n', "N", "end after N traces"},
                 [OPTION_DURATION] = {"duration", 'd', "TIME", "end after 30s, 10m, ..."},

@@ -270,7 +270,19 @@ static void validate_sinks(const struct sm_config_sinks *sinks, struct sm_config
     }
 }
 
-/* No two listeners may want the same port; port 0 is never the same. */
+/* Receivers that speak both gRPC and HTTP on any port. */
+static bool may_share(const char *a, const char *b)
+{
+    static const char *const receivers[] = {"otlp_", "jaeger_sampling"};
+    for (size_t i = 0; i < SM_ARRAY_LEN(receivers); i++) {
+        size_t n = strlen(receivers[i]);
+        if (strncmp(a, receivers[i], n) == 0 && strncmp(b, receivers[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* No two listeners may want the same port, but for those of one receiver; port 0 is never the same. */
 static void validate_listeners(const struct sm_config *c, struct sm_config_report *report)
 {
     const struct {
@@ -283,12 +295,13 @@ static void validate_listeners(const struct sm_config *c, struct sm_config_repor
                {"jaeger_http", c->listen.jaeger_http},
                {"jaeger_grpc", c->listen.jaeger_grpc},
                {"jaeger_sampling", c->listen.jaeger_sampling},
+               {"jaeger_sampling_grpc", c->listen.jaeger_sampling_grpc},
                {"query", c->listen.query},
                {"metrics", c->listen.metrics}};
     for (size_t i = 0; i < SM_ARRAY_LEN(all); i++)
         for (size_t j = 0; j < i; j++)
             if (all[i].address && all[j].address && strcmp(all[i].address, all[j].address) == 0 &&
-                strcmp(strrchr(all[i].address, ':'), ":0") != 0)
+                strcmp(strrchr(all[i].address, ':'), ":0") != 0 && !may_share(all[j].key, all[i].key))
                 sm_config_report_add(report, NULL, "listen.%s and listen.%s both want %s", all[j].key, all[i].key,
                                      all[i].address);
 }
@@ -302,6 +315,8 @@ bool sm_config_validate(const struct sm_config *c, struct sm_config_report *repo
     if (c->windows.after_root_ns > c->windows.max_age_ns || c->windows.idle_ns > c->windows.max_age_ns)
         sm_config_report_add(report, NULL,
                              "windows.max_age must not be shorter than windows.after_root and windows.idle");
+    if (c->sampling.adaptive.least > c->sampling.adaptive.initial)
+        sm_config_report_add(report, NULL, "sampling.adaptive.least must not be above sampling.adaptive.initial");
     if (c->memory.soft > c->memory.hard)
         sm_config_report_add(report, NULL, "memory.soft must not be above memory.hard");
     if (c->codec.value_bytes_max > c->codec.span_bytes_max)

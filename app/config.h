@@ -88,6 +88,8 @@ struct sm_config_rules {
 
 enum sm_config_priority { SM_CONFIG_PRIORITY_KEEP, SM_CONFIG_PRIORITY_RATE, SM_CONFIG_PRIORITY_OFF };
 
+enum sm_config_sampling { SM_CONFIG_SAMPLING_FILE, SM_CONFIG_SAMPLING_ADAPTIVE };
+
 enum sm_config_sink_type { SM_CONFIG_SINK_OTLP_GRPC, SM_CONFIG_SINK_OTLP_HTTP };
 
 struct sm_config_sink {
@@ -123,7 +125,7 @@ struct sm_config {
     uint32_t workers;
     struct {
         char *otlp_grpc, *otlp_http, *zipkin, *query, *metrics; /* NULL: off */
-        char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc, *jaeger_sampling;
+        char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc, *jaeger_sampling, *jaeger_sampling_grpc;
     } listen;
     struct {
         int64_t after_root_ns, idle_ns, max_age_ns;
@@ -150,7 +152,13 @@ struct sm_config {
     struct {
         enum sm_config_priority priority;
         double priority_spans_per_second;
+        enum sm_config_sampling mode;
         char *file; /* NULL: none */
+        struct {
+            double target, initial, least, lower_bound, tolerance;
+            int64_t interval_ns;
+            uint32_t intervals, operations_max;
+        } adaptive;
     } sampling;
     struct {
         struct {

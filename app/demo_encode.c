@@ -201,6 +201,8 @@ void sm_demo_encoder_add(struct sm_demo_encoder *e, const struct sm_demo_trace *
     for (unsigned i = 0; i < t->count; i++) {
         const struct sm_demo_span *s = &t->spans[i];
         size_t at = e->bytes.size;
+        if (s->by_jaeger)
+            continue;
         put_span(&e->bytes, t->id, s);
         e->pieces[e->count++] = (struct piece){s->service, s->instance, at, e->bytes.size - at};
     }

@@ -1,4 +1,5 @@
-/* Traces of the demo as requests: one OTLP message and one Zipkin document for all that was added. */
+/* Traces of the demo as requests: one OTLP message and one Zipkin document for all that was added, apart from what goes by Jaeger
+ * (demo_jaeger.h). */
 #ifndef SM_DEMO_ENCODE_H
 #define SM_DEMO_ENCODE_H
 

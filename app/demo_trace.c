@@ -328,6 +328,7 @@ static void make_proxied_request(struct walk *w)
     struct sm_demo_span *application =
         add_span(w, SM_DEMO_FRONTEND, instance, SM_KIND_SERVER, name_of(w, &sm_demo_proxied, SM_KIND_SERVER),
                  ingress->id, hop_ns + local_ns);
+    application->by_jaeger = true;
     describe_call(w, application, &sm_demo_proxied);
     struct outcome served = serve(w, &sm_demo_proxied, application);
     sidecar->end_ns = served.end_ns + local_ns;

@@ -27,6 +27,7 @@ struct sm_demo_span {
     const char *name;
     int64_t start_ns, end_ns;
     bool failed, shared;
+    bool by_jaeger; /* reported by a Jaeger client */
     const char *error, *message; /* what it raised itself; NULL */
     struct sm_demo_attribute attributes[SM_DEMO_ATTRIBUTES_MAX];
     unsigned attribute_count;

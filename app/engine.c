@@ -145,6 +145,31 @@ static enum sm_rc make_span_metrics(struct sm_engine *e, struct sm_err *err)
     return rc;
 }
 
+/* Recordings have no clients that ask for rates. */
+static enum sm_rc make_throughput(struct sm_engine *e, const struct sm_engine_options *o, struct sm_err *err)
+{
+    const struct sm_config *c = e->config;
+    if (c->sampling.mode != SM_CONFIG_SAMPLING_ADAPTIVE || o->ordered)
+        return SM_OK;
+    struct sm_throughput_config t = {.adaptive = {
+                                         .names = e->names,
+                                         .target = c->sampling.adaptive.target,
+                                         .initial = c->sampling.adaptive.initial,
+                                         .least = c->sampling.adaptive.least,
+                                         .lower_bound = c->sampling.adaptive.lower_bound,
+                                         .tolerance = c->sampling.adaptive.tolerance,
+                                         .interval_ns = c->sampling.adaptive.interval_ns,
+                                         .intervals = c->sampling.adaptive.intervals,
+                                         .operations_max = c->sampling.adaptive.operations_max,
+                                     }};
+    enum sm_rc rc = sm_throughput_config_keys(&t, e->wanted, err);
+    if (rc != SM_OK)
+        return rc;
+    e->throughput = sm_throughput_new(&t, o->placement == SM_PLACEMENT_INLINE ? o->start_ns : sm_clock_wall_ns());
+    add_analyzer(e, &sm_throughput_ops, e->throughput);
+    return SM_OK;
+}
+
 /* What the fan-out would do. */
 static void close_sinks(const struct sm_engine_options *o)
 {
@@ -166,6 +191,8 @@ static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, 
     make_graph(e, o);
     if (rc == SM_OK)
         rc = make_span_metrics(e, err);
+    if (rc == SM_OK)
+        rc = make_throughput(e, o, err);
     if (rc != SM_OK) {
         close_sinks(o);
         return rc;
@@ -196,6 +223,7 @@ void sm_engine_free(struct sm_engine *e)
     sm_fanout_free(e->fanout);
     sm_dependency_free(e->dependency);
     sm_spanmetrics_free(e->span_metrics);
+    sm_throughput_free(e->throughput);
     sm_rules_free(e->rules);
     sm_wanted_free(e->wanted);
     sm_scopes_free(e->scopes);
@@ -218,6 +246,8 @@ void sm_engine_expire(struct sm_engine *e, int64_t now_ns)
         sm_dependency_expire(e->dependency, (uint64_t)now_ns);
     if (e->span_metrics)
         sm_spanmetrics_expire(e->span_metrics, (uint64_t)now_ns);
+    if (e->throughput)
+        sm_throughput_step(e->throughput, now_ns);
 }
 
 enum sm_rc sm_engine_flush_graph(struct sm_engine *e, int64_t now_ns, struct sm_err *err)
@@ -240,5 +270,7 @@ void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *re
         if (e->graph_kept)
             sm_prom_registry_add(registry, "dependency_kept", sm_dependency_collect_kept, e->dependency);
     }
+    if (e->throughput)
+        sm_prom_registry_add(registry, "throughput", sm_throughput_collect, e->throughput);
     sm_prom_registry_add(registry, "process", sm_own_metrics_process, NULL);
 }

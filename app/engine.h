@@ -7,6 +7,7 @@
 
 #include "analysis/dependency.h"
 #include "analysis/spanmetrics.h"
+#include "analysis/throughput.h"
 #include "app/config.h"
 #include "base/base.h"
 #include "base/prom.h"
@@ -29,6 +30,7 @@ struct sm_engine {
     struct sm_dependency *dependency;   /* NULL: off */
     bool graph_kept;                    /* it has a log */
     struct sm_spanmetrics *span_metrics; /* NULL: off */
+    struct sm_throughput *throughput;    /* NULL: sampling rates do not follow the traffic */
     struct sm_analyzer analyzers[SM_ENGINE_ANALYZERS_MAX];
     unsigned analyzer_count;
     struct sm_fanout *fanout;

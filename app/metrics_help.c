@@ -48,7 +48,7 @@ static void scrape(struct sm_buf *out)
 {
     struct sm_config_report report = {0};
     struct sm_config *config = sm_config_new();
-    SM_ASSERT(sm_config_set(config, SINK, &report));
+    SM_ASSERT(sm_config_set(config, SINK, &report) && sm_config_set(config, "sampling.mode=adaptive", &report));
     scrape_engine(config, out);
     sm_config_free(config);
     sm_config_report_fini(&report);

@@ -26,6 +26,8 @@ enum {
 struct port {
     const struct sm_receiver_ops *ops;
     struct sm_listener listener;
+    const char *configured;
+    uint16_t number;
     char address[300]; /* as bound: instances after the first take the port that the first got */
     struct sm_receiver **instances;
 };
@@ -78,6 +80,7 @@ static const struct receiver_line {
     {"Jaeger HTTP", "http", "/api/traces", &sm_receiver_jaeger_http, offsetof(struct sm_config, listen.jaeger_http)},
     {"Jaeger gRPC", "http", "", &sm_receiver_jaeger_grpc, offsetof(struct sm_config, listen.jaeger_grpc)},
     {"Jaeger sampling", "http", "/sampling", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling)},
+    {"Jaeger sampling gRPC", "http", "", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling_grpc)},
 };
 
 _Static_assert(SM_ARRAY_LEN(receiver_lines) <= RECEIVERS_MAX, "room for every receiver");
@@ -107,6 +110,17 @@ static enum sm_rc check_ports(const struct sm_config *c, struct sm_err *err)
     return rc;
 }
 
+/* The listener of the same receiver at the same address, if there is one already; port 0 is never the same. */
+static const struct port *find_port(const struct sm_topology *t, const struct sm_receiver_ops *ops, const char *address)
+{
+    for (unsigned i = 0; i < t->port_count; i++) {
+        const struct port *p = &t->ports[i];
+        if (p->ops == ops && strcmp(p->configured, address) == 0 && strcmp(strrchr(address, ':'), ":0") != 0)
+            return p;
+    }
+    return NULL;
+}
+
 /* Opens one listener on every worker. */
 static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *line, struct sm_err *err)
 {
@@ -114,12 +128,19 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
     const char *address = address_of(t->config, line);
     if (!address)
         return SM_OK;
+    const struct port *shared = find_port(t, ops, address);
+    if (shared) {
+        show(t, line->name, line->scheme, address, shared->number, line->path);
+        return SM_OK;
+    }
     struct port *p = &t->ports[t->port_count++];
     p->ops = ops;
+    p->configured = address;
     p->listener = (struct sm_listener){.http = t->config->http, .inflate = sm_inflate_limits_default};
     p->listener.inflate.bytes_max = t->config->limits.inflated_bytes_max;
     p->listener.udp = (struct sm_udp_options){t->config->limits.datagram_bytes_max, t->config->limits.udp_buffer_bytes};
     p->listener.sampling_file = t->config->sampling.file;
+    p->listener.rates = t->engine->throughput ? sm_throughput_published(t->engine->throughput) : NULL;
     p->listener.fallback = sm_query_http_handler();
     p->listener.fallback_ctx = sm_query_listener_service(t->query);
     p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);
@@ -133,6 +154,7 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
         const char *colon = strrchr(address, ':');
         snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
     }
+    p->number = port;
     show(t, line->name, line->scheme, address, port, line->path);
     return SM_OK;
 }

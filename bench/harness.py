@@ -33,6 +33,7 @@ listen:
   jaeger_http: off
   jaeger_grpc: off
   jaeger_sampling: off
+  jaeger_sampling_grpc: off
   query: off
   metrics: 127.0.0.1:{metrics}
 windows:

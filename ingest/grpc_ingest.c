@@ -28,21 +28,31 @@ void sm_grpc_ingest_refuse(struct sm_http_exchange *x, const struct sm_submit *r
     }
 }
 
-bool sm_grpc_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, const struct sm_codec *codec,
-                           struct sm_submit *result)
+struct sm_payload *sm_grpc_ingest_take(struct sm_receiver *r, struct sm_http_exchange *x)
 {
     struct sm_str coding = x->grpc_compressed ? x->known[SM_HTTP_GRPC_ENCODING] : SM_STR("");
     if (x->grpc_compressed && sm_coding_from_name(coding) == SM_CODING_IDENTITY) {
         sm_worker_count_undecodable(r->worker);
         sm_grpc_ingest_fail(x, SM_GRPC_INTERNAL, "a compressed message without grpc-encoding", 0);
-        return false;
+        return NULL;
     }
-    bool decoded = sm_http_ingest_submit(r, x, coding, codec, result);
-    if (result->rc == SM_OK)
-        return true;
-    if (!decoded && (result->rc == SM_E_INVALID || result->rc == SM_E_TRUNCATED))
-        sm_grpc_ingest_fail(x, SM_GRPC_INTERNAL, result->text, 0);
-    else
+    struct sm_submit result;
+    struct sm_payload *message = sm_http_ingest_take(r, x, coding, &result);
+    if (!message && (result.rc == SM_E_INVALID || result.rc == SM_E_TRUNCATED))
+        sm_grpc_ingest_fail(x, SM_GRPC_INTERNAL, result.text, 0);
+    else if (!message)
+        sm_grpc_ingest_refuse(x, &result);
+    return message;
+}
+
+bool sm_grpc_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, const struct sm_codec *codec,
+                           struct sm_submit *result)
+{
+    struct sm_payload *message = sm_grpc_ingest_take(r, x);
+    if (!message)
+        return false;
+    sm_http_ingest_submit_payload(r, x, codec, message, result);
+    if (result->rc != SM_OK)
         sm_grpc_ingest_refuse(x, result);
-    return false;
+    return result->rc == SM_OK;
 }

@@ -66,9 +66,8 @@ static const char *inflate_text(enum sm_rc rc)
     }
 }
 
-/* The body as it is or inflated; NULL when result says why not. */
-static struct sm_payload *take(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding_name,
-                               struct sm_submit *result)
+struct sm_payload *sm_http_ingest_take(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding_name,
+                                       struct sm_submit *result)
 {
     enum sm_coding coding = sm_coding_from_name(coding_name);
     if (coding == SM_CODING_IDENTITY) {
@@ -87,15 +86,39 @@ static struct sm_payload *take(struct sm_receiver *r, struct sm_http_exchange *x
     return inflated;
 }
 
+void sm_http_ingest_submit_payload(struct sm_receiver *r, struct sm_http_exchange *x, const struct sm_codec *codec,
+                                   struct sm_payload *payload, struct sm_submit *result)
+{
+    payload->arrived_ns = sm_http_wall_ns(x);
+    sm_worker_submit(r->worker, codec, SM_SOURCE_LIVE, &payload, result);
+}
+
 bool sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding,
                            const struct sm_codec *codec, struct sm_submit *result)
 {
-    struct sm_payload *payload = take(r, x, coding, result);
-    if (!payload)
-        return false;
-    payload->arrived_ns = sm_http_wall_ns(x);
-    sm_worker_submit(r->worker, codec, SM_SOURCE_LIVE, &payload, result);
-    return true;
+    struct sm_payload *payload = sm_http_ingest_take(r, x, coding, result);
+    if (payload)
+        sm_http_ingest_submit_payload(r, x, codec, payload, result);
+    return payload != NULL;
+}
+
+bool sm_http_ingest_knows_coding(const struct sm_http_exchange *x)
+{
+    return sm_coding_from_name(x->known[SM_HTTP_CONTENT_ENCODING]) != SM_CODING_UNKNOWN;
+}
+
+void sm_http_ingest_refuse_coding(struct sm_receiver *r, struct sm_http_exchange *x)
+{
+    struct sm_http_header accept = {SM_STR("accept-encoding"), SM_STR(SM_CODINGS_TAKEN)};
+    struct sm_http_response response = {
+        .status = 415,
+        .content_type = SM_STR("text/plain"),
+        .headers = &accept,
+        .headers_n = 1,
+        .body = SM_STR("415 " SM_HTTP_INGEST_CODING_TEXT "\n"),
+    };
+    sm_worker_count_undecodable(r->worker);
+    sm_http_respond(x, &response);
 }
 
 void sm_http_ingest_refuse_method(struct sm_http_exchange *x)

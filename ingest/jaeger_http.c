@@ -49,6 +49,10 @@ static bool on_headers(void *ctx, struct sm_http_exchange *x)
                                : SM_STR("Cannot parse content type: there is none\n"));
         return false;
     }
+    if (!sm_http_ingest_knows_coding(x)) {
+        sm_http_ingest_refuse_coding(r, x);
+        return false;
+    }
     if (sm_worker_overloaded(r->worker)) {
         sm_worker_count_overload(r->worker);
         fail(x, &(struct sm_submit){.rc = SM_E_AGAIN, .retry_after_ns = SM_SEC, .text = "overloaded, try again later"});

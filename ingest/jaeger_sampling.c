@@ -1,7 +1,6 @@
-/* Remote sampling as Jaeger's agent and collector serve it: GET /sampling?service=X and /api/sampling, and / for clients of thrift
- * 0.9.2, which want numbers for enums. */
-#include "ingest/http_ingest.h"
-#include "ingest/sampling_file.h"
+/* Remote sampling as Jaeger's agent and collector serve it, all on any port: GET /sampling?service=X and /api/sampling, and / for
+ * clients of thrift 0.9.2, which want numbers for enums; gRPC SamplingManager/GetSamplingStrategy. */
+#include "ingest/sampling.h"
 
 enum { SERVICE_SIZE_MAX = 1024 };
 
@@ -56,6 +55,12 @@ static bool path_is(const struct sm_http_exchange *x, const char *path)
 
 static bool on_headers(void *ctx SM_UNUSED, struct sm_http_exchange *x)
 {
+    if (x->is_grpc) {
+        bool is_known = path_is(x, SM_SAMPLING_METHOD);
+        if (!is_known)
+            sm_grpc_ingest_fail(x, SM_GRPC_UNIMPLEMENTED, "only jaeger.api_v2.SamplingManager/GetSamplingStrategy is served here", 0);
+        return is_known;
+    }
     if (!path_is(x, "/") && !path_is(x, "/sampling") && !path_is(x, "/api/sampling")) {
         sm_http_reply(x, 404, "text/plain", SM_STR("404 not found: rates are at /sampling?service=NAME\n"));
         return false;
@@ -70,17 +75,19 @@ static bool on_headers(void *ctx SM_UNUSED, struct sm_http_exchange *x)
 static void on_request(void *ctx, struct sm_http_exchange *x)
 {
     struct sm_receiver *r = ctx;
-    struct sm_sampling_file *file = r->own;
     struct sm_str service = {NULL, 0};
     char name[SERVICE_SIZE_MAX];
     size_t size;
+    if (x->is_grpc) {
+        sm_sampling_reply_grpc(r->own, r, x);
+        return;
+    }
     if (!find_service(x->query, &service) || !percent_decode(service, name, &size)) {
         sm_http_reply(x, 400, "text/plain", SM_STR("'service' parameter must be provided once\n"));
         return;
     }
     struct sm_buf body = {0};
-    sm_sampling_file_refresh(file);
-    sm_sampling_file_put(file, sm_str(name, size), path_is(x, "/"), &body);
+    sm_sampling_put(r->own, sm_str(name, size), path_is(x, "/") ? SM_STRATEGY_JSON_LEGACY : SM_STRATEGY_JSON, &body);
     sm_http_reply(x, 200, "application/json", sm_buf_str(&body));
     sm_buf_fini(&body);
 }
@@ -89,20 +96,7 @@ static struct sm_receiver *open(const struct sm_listener *listener, struct sm_wo
                                 struct sm_err *err)
 {
     static const struct sm_http_handler handler = {.on_headers = on_headers, .on_request = on_request};
-    struct sm_sampling_file *file = sm_sampling_file_open(listener->sampling_file, err);
-    struct sm_receiver *r = file ? sm_http_ingest_open(listener, worker, &handler, port, err) : NULL;
-    if (r)
-        r->own = file;
-    else
-        sm_sampling_file_close(file);
-    return r;
-}
-
-static void close_receiver(struct sm_receiver *r)
-{
-    struct sm_sampling_file *file = r->own;
-    sm_http_ingest_close(r);
-    sm_sampling_file_close(file);
+    return sm_sampling_open_receiver(listener, worker, &handler, port, err);
 }
 
 const struct sm_receiver_ops sm_receiver_jaeger_sampling = {
@@ -110,6 +104,6 @@ const struct sm_receiver_ops sm_receiver_jaeger_sampling = {
     .check_free = sm_tcp_check_free,
     .open = open,
     .drain = sm_http_ingest_drain,
-    .close = close_receiver,
+    .close = sm_sampling_close_receiver,
     .counters = sm_http_ingest_counters,
 };

@@ -1,5 +1,5 @@
-/* Jaeger agents' datagrams: thrift messages emitBatch, compact (6831) and binary (6832). Nobody is answered: what is refused is
- * only counted, by reason. */
+/* Jaeger agents' datagrams: thrift messages emitBatch and emitZipkinBatch, compact (6831) and binary (6832). Nobody is answered:
+ * what is refused is only counted, by reason. */
 #include "base/log.h"
 #include "base/net/udp.h"
 #include "ingest/receiver.h"

@@ -25,11 +25,12 @@ static void fail_http(struct sm_http_exchange *x, uint16_t status, enum sm_grpc_
     char seconds[16];
     int n = snprintf(seconds, sizeof seconds, "%u", retry_after_s);
     struct sm_http_header retry = {SM_STR("retry-after"), sm_str(seconds, (size_t)n)};
+    struct sm_http_header accept = {SM_STR("accept-encoding"), SM_STR(SM_CODINGS_TAKEN)};
     struct sm_http_response response = {
         .status = status,
         .content_type = json ? SM_STR("application/json") : SM_STR("application/x-protobuf"),
-        .headers = &retry,
-        .headers_n = retry_after_s ? 1 : 0,
+        .headers = status == 415 ? &accept : &retry,
+        .headers_n = retry_after_s || status == 415 ? 1 : 0,
         .body = sm_str(body, size),
     };
     sm_http_respond(x, &response);
@@ -45,9 +46,6 @@ static void reply_http(struct sm_http_exchange *x, const struct sm_submit *r)
         return;
     case SM_E_LIMIT:
         fail_http(x, 413, SM_GRPC_RESOURCE_EXHAUSTED, r->text, 0);
-        return;
-    case SM_E_UNSUPPORTED:
-        fail_http(x, 415, SM_GRPC_INVALID_ARGUMENT, r->text, 0);
         return;
     default:
         fail_http(x, 400, SM_GRPC_INVALID_ARGUMENT, r->text, 0);
@@ -114,6 +112,10 @@ static bool on_headers(void *ctx, struct sm_http_exchange *x)
     } else if (form_of(x) == FORM_NONE) {
         sm_http_reply(x, 415, "text/plain",
                       SM_STR("415 unsupported media type, supported: [application/json, application/x-protobuf]\n"));
+        return false;
+    } else if (!sm_http_ingest_knows_coding(x)) {
+        sm_worker_count_undecodable(r->worker);
+        fail_http(x, 415, SM_GRPC_INVALID_ARGUMENT, SM_HTTP_INGEST_CODING_TEXT, 0);
         return false;
     }
     if (sm_worker_overloaded(r->worker)) {

@@ -11,6 +11,7 @@
 #include "base/net/inflate.h"
 #include "base/net/tcp.h"
 #include "base/net/udp.h"
+#include "base/published.h"
 #include "pipeline/worker.h"
 
 #include <stdatomic.h>
@@ -22,6 +23,7 @@ struct sm_listener {
     struct sm_inflate_limits inflate;
     struct sm_udp_options udp;
     const char *sampling_file; /* NULL: none */
+    struct sm_published *rates; /* of struct sm_rates, always one: for clients that ask by which rate to sample. NULL: none */
     /* Requests that are not for the receiver (Zipkin's query API lives on the collector's port). NULL: 404. */
     const struct sm_http_handler *fallback;
     void *fallback_ctx;
@@ -49,7 +51,7 @@ extern const struct sm_receiver_ops sm_receiver_zipkin; /* HTTP /api/v1/spans an
 extern const struct sm_receiver_ops sm_receiver_jaeger_compact; /* UDP, thrift compact */
 extern const struct sm_receiver_ops sm_receiver_jaeger_binary;  /* UDP, thrift binary */
 extern const struct sm_receiver_ops sm_receiver_jaeger_http;    /* HTTP /api/traces, thrift binary */
-extern const struct sm_receiver_ops sm_receiver_jaeger_grpc;    /* gRPC PostSpans */
-extern const struct sm_receiver_ops sm_receiver_jaeger_sampling; /* HTTP GET /sampling, rates for clients */
+extern const struct sm_receiver_ops sm_receiver_jaeger_grpc;    /* gRPC PostSpans, GetSamplingStrategy */
+extern const struct sm_receiver_ops sm_receiver_jaeger_sampling; /* rates for clients: HTTP GET /sampling, gRPC, on one port */
 
 #endif

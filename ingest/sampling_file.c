@@ -2,11 +2,9 @@
 #include "ingest/sampling_file.h"
 
 #include "base/json.h"
-#include "base/json_out.h"
 #include "base/log.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -241,46 +239,32 @@ static bool has_operation(const struct strategy *s, const char *name)
     return false;
 }
 
-static void put_operation(struct sm_buf *out, bool *first, const struct operation *o)
+static void put_operations(struct sm_strategy *out, const struct strategy *s, const struct strategy *otherwise)
 {
-    sm_buf_puts(out, *first ? "{\"operation\":" : ",{\"operation\":");
-    *first = false;
-    sm_json_put_string(out, sm_str_c(o->name));
-    sm_buf_puts(out, ",\"probabilisticSampling\":{\"samplingRate\":");
-    sm_json_put_double(out, o->probability);
-    sm_buf_puts(out, "}}");
-}
-
-static void put_operations(struct sm_buf *out, const struct strategy *s, const struct strategy *otherwise)
-{
-    bool first = true;
     if (!s->operation_count && !otherwise->operation_count)
         return;
-    sm_buf_puts(out, ",\"operationSampling\":{\"defaultSamplingProbability\":");
-    sm_json_put_double(out, s->rate_limiting ? OPERATION_PROBABILITY_DEFAULT : s->param);
-    sm_buf_puts(out, ",\"defaultLowerBoundTracesPerSecond\":0,\"perOperationStrategies\":[");
+    sm_strategy_operations(out, s->rate_limiting ? OPERATION_PROBABILITY_DEFAULT : s->param, 0);
     for (size_t i = 0; i < s->operation_count; i++)
-        put_operation(out, &first, &s->operations[i]);
+        sm_strategy_operation(out, sm_str_c(s->operations[i].name), s->operations[i].probability);
     for (size_t i = 0; s != otherwise && i < otherwise->operation_count; i++) {
         if (!has_operation(s, otherwise->operations[i].name))
-            put_operation(out, &first, &otherwise->operations[i]);
+            sm_strategy_operation(out, sm_str_c(otherwise->operations[i].name), otherwise->operations[i].probability);
     }
-    sm_buf_puts(out, "]}");
 }
 
-void sm_sampling_file_put(const struct sm_sampling_file *f, struct sm_str service, bool legacy, struct sm_buf *out)
+bool sm_sampling_file_names(const struct sm_sampling_file *f, struct sm_str service)
+{
+    return find(&f->strategies, service) != &f->strategies.otherwise;
+}
+
+void sm_sampling_file_put(const struct sm_sampling_file *f, struct sm_str service, enum sm_strategy_form form, struct sm_buf *out)
 {
     const struct strategy *s = find(&f->strategies, service);
-    if (s->rate_limiting) {
-        sm_buf_puts(out, legacy ? "{\"strategyType\":1" : "{\"strategyType\":\"RATE_LIMITING\"");
-        sm_buf_puts(out, ",\"rateLimitingSampling\":{\"maxTracesPerSecond\":");
-        sm_json_put_double(out, floor(SM_MIN(s->param, 32767.0))); /* an i16 in the interface */
-    } else {
-        sm_buf_puts(out, legacy ? "{\"strategyType\":0" : "{\"strategyType\":\"PROBABILISTIC\"");
-        sm_buf_puts(out, ",\"probabilisticSampling\":{\"samplingRate\":");
-        sm_json_put_double(out, s->param);
-    }
-    sm_buf_putc(out, '}');
-    put_operations(out, s, &f->strategies.otherwise);
-    sm_buf_putc(out, '}');
+    struct sm_strategy reply;
+    if (s->rate_limiting)
+        sm_strategy_rate(&reply, form, out, s->param);
+    else
+        sm_strategy_probability(&reply, form, out, s->param);
+    put_operations(&reply, s, &f->strategies.otherwise);
+    sm_strategy_end(&reply);
 }

@@ -10,7 +10,7 @@
 #ifndef SM_SAMPLING_FILE_H
 #define SM_SAMPLING_FILE_H
 
-#include "base/buf.h"
+#include "ingest/strategy.h"
 
 #define SM_SAMPLING_FILE_SIZE_MAX (UINT64_C(1) << 20)
 
@@ -23,7 +23,10 @@ void sm_sampling_file_close(struct sm_sampling_file *f);
 /* Reads the file again if it has changed; a file that has become wrong is logged and the rates stay as they were. */
 void sm_sampling_file_refresh(struct sm_sampling_file *f);
 
-/* Appends the reply for a service, JSON as Jaeger's agent gives it; `legacy`: with the numbers of thrift 0.9.2 for enums. */
-void sm_sampling_file_put(const struct sm_sampling_file *f, struct sm_str service, bool legacy, struct sm_buf *out);
+/* Has the service a strategy of its own? */
+bool sm_sampling_file_names(const struct sm_sampling_file *f, struct sm_str service);
+
+/* Appends the reply for a service. */
+void sm_sampling_file_put(const struct sm_sampling_file *f, struct sm_str service, enum sm_strategy_form form, struct sm_buf *out);
 
 #endif

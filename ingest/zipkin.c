@@ -41,7 +41,7 @@ static void fail(struct sm_http_exchange *x, const struct sm_submit *r)
 {
     char body[sizeof r->text + 1];
     int n = snprintf(body, sizeof body, "%s\n", r->text);
-    uint16_t status = r->rc == SM_E_AGAIN ? 503 : r->rc == SM_E_LIMIT ? 413 : r->rc == SM_E_UNSUPPORTED ? 415 : 400;
+    uint16_t status = r->rc == SM_E_AGAIN ? 503 : r->rc == SM_E_LIMIT ? 413 : 400;
     char seconds[16];
     int m = snprintf(seconds, sizeof seconds, "%u", sm_http_ingest_retry_after_s(r));
     struct sm_http_header retry = {SM_STR("retry-after"), sm_str(seconds, (size_t)m)};
@@ -94,6 +94,10 @@ static bool on_headers(void *ctx, struct sm_http_exchange *x)
     }
     if (!is_spans(x)) {
         sm_http_ingest_refuse_method(x);
+        return false;
+    }
+    if (!sm_http_ingest_knows_coding(x)) {
+        sm_http_ingest_refuse_coding(r, x);
         return false;
     }
     return !refuse_overload(r, x);

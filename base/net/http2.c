@@ -5,6 +5,7 @@
  * (produce). */
 #include "base/net/grpc.h"
 #include "base/net/http_impl.h"
+#include "base/net/inflate.h"
 
 #include <stdlib.h>
 
@@ -212,7 +213,7 @@ static void submit_grpc(struct sm_exchange *x)
     x->response_is_grpc = true;
     add(&headers, SM_STR(":status"), SM_STR("200"));
     add(&headers, SM_STR("content-type"), SM_STR("application/grpc"));
-    add(&headers, SM_STR("grpc-accept-encoding"), SM_STR("identity,gzip,deflate,zstd"));
+    add(&headers, SM_STR("grpc-accept-encoding"), SM_STR("identity," SM_CODINGS_TAKEN));
     if (x->response.grpc_status == SM_GRPC_OK)
         submit(x, &headers, true);
     else

@@ -1,7 +1,10 @@
 /* Bounded decompression of complete bodies. */
 #include "base/net/inflate.h"
 
+#include "base/net/snappy.h"
+
 #include <libdeflate.h>
+#include <lz4frame.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <zstd.h>
@@ -37,7 +40,8 @@ enum sm_coding sm_coding_from_name(struct sm_str name)
     } names[] = {
         {"", SM_CODING_IDENTITY},   {"identity", SM_CODING_IDENTITY}, {"gzip", SM_CODING_GZIP},
         {"x-gzip", SM_CODING_GZIP}, {"deflate", SM_CODING_DEFLATE},   {"zlib", SM_CODING_DEFLATE},
-        {"zstd", SM_CODING_ZSTD},
+        {"zstd", SM_CODING_ZSTD},   {"snappy", SM_CODING_SNAPPY},     {"x-snappy-framed", SM_CODING_SNAPPY},
+        {"lz4", SM_CODING_LZ4},
     };
     for (size_t i = 0; i < SM_ARRAY_LEN(names); i++) {
         if (name.len == strlen(names[i].name) && (!name.len || strncasecmp(name.ptr, names[i].name, name.len) == 0))
@@ -168,6 +172,74 @@ static enum sm_rc inflate_zstd(struct sm_inflater *inflater, struct job *job, ui
     return SM_OK;
 }
 
+/* ---- snappy ---- */
+
+static enum sm_rc inflate_piece(struct job *job, const struct sm_snappy_piece *piece)
+{
+    while (room(job) < piece->plain_size) {
+        enum sm_rc rc = grow(job);
+        if (rc != SM_OK)
+            return rc;
+    }
+    enum sm_rc rc = sm_snappy_write(piece, job->out->data + job->out->size);
+    if (rc == SM_OK)
+        job->out->size += piece->plain_size;
+    return rc;
+}
+
+static enum sm_rc inflate_snappy(struct job *job)
+{
+    struct sm_snappy_reader reader = sm_snappy_reader(sm_str(job->in, job->in_len));
+    struct sm_snappy_piece piece;
+    enum sm_rc rc = SM_OK;
+    while (rc == SM_OK && reader.p < reader.end) {
+        rc = sm_snappy_next(&reader, &piece);
+        if (rc == SM_OK)
+            rc = inflate_piece(job, &piece);
+    }
+    return rc;
+}
+
+/* ---- lz4 ---- */
+
+static enum sm_rc lz4_error(size_t code)
+{
+    return strcmp(LZ4F_getErrorName(code), "ERROR_allocation_failed") == 0 ? SM_E_NOMEM : SM_E_INVALID;
+}
+
+/* Frames until the input ends. A step that neither reads nor writes wants more of the one or the other. */
+static enum sm_rc inflate_lz4_frames(LZ4F_dctx *frames, struct job *job)
+{
+    size_t hint = 1;
+    while (job->in_len || hint) {
+        size_t made = room(job), used = job->in_len;
+        bool is_full = !made;
+        hint = LZ4F_decompress(frames, job->out->data + job->out->size, &made, job->in, &used, NULL);
+        if (LZ4F_isError(hint))
+            return lz4_error(hint);
+        job->out->size += made;
+        job->in += used;
+        job->in_len -= used;
+        if (made || used || !hint)
+            continue;
+        enum sm_rc rc = is_full ? grow(job) : SM_E_TRUNCATED;
+        if (rc != SM_OK)
+            return rc;
+    }
+    return SM_OK;
+}
+
+/* A context takes memory by the frame's largest block, up to 8 MiB: not to be kept. */
+static enum sm_rc inflate_lz4(struct job *job)
+{
+    LZ4F_dctx *frames;
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&frames, LZ4F_VERSION)))
+        return SM_E_NOMEM;
+    enum sm_rc rc = inflate_lz4_frames(frames, job);
+    LZ4F_freeDecompressionContext(frames);
+    return rc;
+}
+
 /* ---- choosing the first buffer ---- */
 
 /* What the sender says the output will be; 0: nothing. */
@@ -215,6 +287,10 @@ static enum sm_rc run(struct sm_inflater *inflater, enum sm_coding coding, struc
         return inflate_deflate(inflater, job);
     case SM_CODING_ZSTD:
         return inflate_zstd(inflater, job, limits->zstd_window_log_max);
+    case SM_CODING_SNAPPY:
+        return inflate_snappy(job);
+    case SM_CODING_LZ4:
+        return inflate_lz4(job);
     default:
         return SM_E_UNSUPPORTED;
     }

@@ -66,7 +66,7 @@ extern const struct sm_codec sm_codec_zipkin_v1_thrift;
 extern const struct sm_codec sm_codec_zipkin_any;
 extern const struct sm_codec sm_codec_zipkin_any_v1;
 extern const struct sm_codec sm_codec_zipkin_any_v2;
-extern const struct sm_codec sm_codec_jaeger_compact; /* thrift message emitBatch, compact protocol */
+extern const struct sm_codec sm_codec_jaeger_compact; /* thrift messages emitBatch and emitZipkinBatch, compact protocol */
 extern const struct sm_codec sm_codec_jaeger_binary;  /* the same, binary protocol */
 extern const struct sm_codec sm_codec_jaeger_batch;   /* thrift struct Batch, binary protocol */
 extern const struct sm_codec sm_codec_jaeger_proto;   /* PostSpansRequest of api_v2 */

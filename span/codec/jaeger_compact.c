@@ -1,16 +1,12 @@
-/* Jaeger thrift, compact protocol: the message emitBatch as datagrams carry it. */
+/* Jaeger thrift, compact protocol: messages for the agent as datagrams carry them. */
 #include "span/codec/thrift_compact.h"
 
 #define THRIFT        sm_thrift_compact
 #define THRIFT_(verb) sm_thrift_compact_##verb
+#define READ_ZIPKIN   sm_zipkin_v1_read_compact
 #include "span/codec/jaeger_thrift.h"
-
-static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
-{
-    return decode_with(d, payload, batch, err, true);
-}
 
 const struct sm_codec sm_codec_jaeger_compact = {
     .name = "jaeger_compact",
-    .decode = decode,
+    .decode = decode_message,
 };

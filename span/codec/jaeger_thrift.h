@@ -2,6 +2,7 @@
  *
  *     THRIFT         the reader's struct, sm_thrift_reader or sm_thrift_compact
  *     THRIFT_(verb)  its functions
+ *     READ_ZIPKIN    sm_zipkin_v1_read_binary or sm_zipkin_v1_read_compact
  *
  * and include this file. Rules of thrift's generated code: fields in any order, the last of two counts, a field of another type
  * than it should have is skipped, a required field that is missing refuses the payload. */
@@ -9,6 +10,7 @@
 #define SM_JAEGER_THRIFT_H
 
 #include "span/codec/jaeger.h"
+#include "span/codec/zipkin_v1.h"
 
 enum { REFERENCES_KEPT = 4 };
 
@@ -479,32 +481,17 @@ static bool read_arguments(struct reader *r)
     return end && found;
 }
 
-static enum sm_rc read_message(struct reader *r, struct sm_err *err)
-{
-    struct sm_str name;
-    uint8_t type;
-    if (!THRIFT_(message)(&r->t, &name, &type))
-        return sm_err_set(err, SM_E_INVALID, "not a thrift message of this protocol");
-    if (type != SM_THRIFT_CALL && type != SM_THRIFT_ONEWAY)
-        return sm_err_set(err, SM_E_INVALID, "a thrift message of type %u, neither call nor oneway", type);
-    if (!sm_str_eq(name, SM_STR("emitBatch")))
-        return sm_err_set(err, SM_E_UNSUPPORTED, "no such method: %.*s", (int)SM_MIN(name.len, (size_t)64), name.ptr);
-    return read_arguments(r) ? SM_OK : SM_E_INVALID;
-}
-
-static enum sm_rc decode_with(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err,
-                              bool message)
+/* Reads with `read` from the cursor on. */
+static enum sm_rc decode_jaeger(struct sm_decoder *d, struct THRIFT t, size_t payload_size, struct sm_batch *batch,
+                                struct sm_err *err, bool (*read)(struct reader *r))
 {
     struct reader r;
-    r.t = (struct THRIFT){.p = payload->data, .end = payload->data + payload->size};
+    r.t = t;
     r.batch = batch;
     r.too_many = false;
-    if (sm_jaeger_open(&r.j, d, batch, payload->size + payload->size / 2) != SM_OK)
+    if (sm_jaeger_open(&r.j, d, batch, payload_size + payload_size / 2) != SM_OK)
         return sm_err_set(err, SM_E_NOMEM, "out of memory");
-    if (err)
-        err->text[0] = '\0';
-    enum sm_rc rc = message ? read_message(&r, err) : read_batch(&r) ? SM_OK : SM_E_INVALID;
-    if (rc == SM_OK) {
+    if (read(&r)) {
         sm_jaeger_close(&r.j);
         return SM_OK;
     }
@@ -513,9 +500,53 @@ static enum sm_rc decode_with(struct sm_decoder *d, struct sm_payload *payload, 
         return sm_err_set(err, SM_E_NOMEM, "out of memory");
     if (r.too_many)
         return sm_err_set(err, SM_E_LIMIT, "more than %u spans in one batch", d->limits.spans_max);
-    if (rc == SM_E_INVALID && r.t.p == r.t.end)
-        rc = SM_E_TRUNCATED;
-    return err && err->text[0] ? err->rc : sm_err_set(err, rc, "malformed thrift: not a jaeger.Batch");
+    return sm_err_set(err, r.t.p == r.t.end ? SM_E_TRUNCATED : SM_E_INVALID, "malformed thrift: not a jaeger.Batch");
+}
+
+/* The arguments of Agent.emitZipkinBatch: {1: list of Zipkin's spans}. */
+static enum sm_rc decode_zipkin(struct sm_decoder *d, struct THRIFT t, size_t payload_size, struct sm_batch *batch,
+                                struct sm_err *err)
+{
+    uint8_t type = SM_THRIFT_STOP;
+    int16_t id = 0;
+    bool found = false, ok;
+    do {
+        ok = THRIFT_(field)(&t, &type, &id);
+        if (ok && type == SM_THRIFT_LIST && id == 1 && !found) {
+            enum sm_rc rc = READ_ZIPKIN(d, &t, payload_size, batch, err);
+            if (rc != SM_OK)
+                return rc;
+            found = true;
+        } else if (ok && type != SM_THRIFT_STOP) {
+            ok = THRIFT_(skip)(&t, type, 0);
+        }
+    } while (ok && type != SM_THRIFT_STOP);
+    if (ok && found)
+        return SM_OK;
+    sm_batch_clear(batch);
+    return sm_err_set(err, t.p == t.end ? SM_E_TRUNCATED : SM_E_INVALID, "malformed thrift: not a list of Zipkin's spans");
+}
+
+static struct THRIFT cursor(const struct sm_payload *payload)
+{
+    return (struct THRIFT){.p = payload->data, .end = payload->data + payload->size};
+}
+
+/* A message for Jaeger's agent. */
+static enum sm_rc decode_message(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+{
+    struct THRIFT t = cursor(payload);
+    struct sm_str name;
+    uint8_t type;
+    if (!THRIFT_(message)(&t, &name, &type))
+        return sm_err_set(err, SM_E_INVALID, "not a thrift message of this protocol");
+    if (type != SM_THRIFT_CALL && type != SM_THRIFT_ONEWAY)
+        return sm_err_set(err, SM_E_INVALID, "a thrift message of type %u, neither call nor oneway", type);
+    if (SM_LIKELY(sm_str_eq(name, SM_STR("emitBatch"))))
+        return decode_jaeger(d, t, payload->size, batch, err, read_arguments);
+    if (sm_str_eq(name, SM_STR("emitZipkinBatch")))
+        return decode_zipkin(d, t, payload->size, batch, err);
+    return sm_err_set(err, SM_E_UNSUPPORTED, "no such method: %.*s", (int)SM_MIN(name.len, (size_t)64), name.ptr);
 }
 
 #endif

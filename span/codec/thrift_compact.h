@@ -77,6 +77,15 @@ SM_INLINE bool sm_thrift_compact_i32(struct sm_thrift_compact *t, int32_t *v)
     return true;
 }
 
+SM_INLINE bool sm_thrift_compact_i16(struct sm_thrift_compact *t, int16_t *v)
+{
+    int64_t wide;
+    if (!sm_thrift_compact_i64(t, &wide) || SM_UNLIKELY(wide != (int16_t)wide))
+        return false;
+    *v = (int16_t)wide;
+    return true;
+}
+
 /* Of a field, whose header has just been read. */
 SM_INLINE bool sm_thrift_compact_bool(struct sm_thrift_compact *t, bool *v)
 {

@@ -89,6 +89,15 @@ bool sm_zipkin_v1_commit(struct sm_zipkin_v1 *v) SM_MUST_USE;
  * span together may take twice the payload's size. */
 uint8_t *sm_zipkin_v1_text(struct sm_zipkin_v1 *v, size_t size);
 
+/* A list of version 1's thrift structs at a cursor, which is behind it afterwards; payload_size is that of the whole, for
+ * the first buffers. As a codec's decode, but for the bytes behind the list, which are not looked at. */
+struct sm_thrift_reader;
+struct sm_thrift_compact;
+enum sm_rc sm_zipkin_v1_read_binary(struct sm_decoder *d, struct sm_thrift_reader *t, size_t payload_size,
+                                    struct sm_batch *batch, struct sm_err *err) SM_MUST_USE;
+enum sm_rc sm_zipkin_v1_read_compact(struct sm_decoder *d, struct sm_thrift_compact *t, size_t payload_size,
+                                     struct sm_batch *batch, struct sm_err *err) SM_MUST_USE;
+
 SM_INLINE void sm_zipkin_v1_refuse(struct sm_zipkin_v1 *v, enum sm_reject reason)
 {
     if (v->reject == SM_REJECT_COUNT)

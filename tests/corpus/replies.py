@@ -52,8 +52,7 @@ OTHER_STATUSES = {
 # With the query API on the same port this is a question for span names, without the service's name.
 ALSO_ACCEPTED = {"zipkin-v2-json/094-method-get": 400}
 LISTENERS = ("otlp_grpc", "otlp_http", "zipkin", "jaeger_udp_compact", "jaeger_udp_binary", "jaeger_http", "jaeger_grpc",
-             "jaeger_sampling",
-             "query", "metrics")  # fmt: skip
+             "jaeger_sampling", "jaeger_sampling_grpc", "query", "metrics")  # fmt: skip
 NOT_SENT = ("host", "content-length", "transfer-encoding", "connection", "expect")
 
 

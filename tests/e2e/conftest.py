@@ -20,8 +20,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LISTENERS = ("otlp_grpc", "otlp_http", "zipkin", "jaeger_udp_compact", "jaeger_udp_binary", "jaeger_http", "jaeger_grpc",
-             "jaeger_sampling",
-             "query", "metrics")
+             "jaeger_sampling", "jaeger_sampling_grpc", "query", "metrics")
 BINARY = os.environ.get("SPANMILL", str(ROOT / "build" / "release" / "spanmill"))
 
 
@@ -83,9 +82,9 @@ def otlp(*spans):
     return otlp_request([dict(zip(("trace", "id", "parent", "name"), span)) for span in spans])
 
 
-def post(url, body, content_type="application/x-protobuf"):
+def post(url, body, content_type="application/x-protobuf", **headers):
     """Status and body of the reply."""
-    request = urllib.request.Request(url, data=body, headers={"content-type": content_type})
+    request = urllib.request.Request(url, data=body, headers={"content-type": content_type, **headers})
     try:
         with urllib.request.urlopen(request, timeout=10) as reply:
             return reply.status, reply.read()

@@ -3,6 +3,7 @@ import signal
 import socket
 import urllib.error
 
+import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
@@ -62,6 +63,23 @@ def test_a_port_in_use_is_named(spanmill, tmp_path):
 def test_listeners_can_be_off(daemon):
     d = daemon("listen.zipkin=off", "listen.otlp_grpc=")
     assert "Zipkin" not in d.urls and "OTLP gRPC" not in d.urls and "OTLP HTTP" in d.urls
+    assert d.end() == 0
+
+
+def test_otlp_over_grpc_and_http_on_one_port(daemon):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    d = daemon(*QUICK, f"listen.otlp_grpc={address}", f"listen.otlp_http={address}")
+    assert d.urls["OTLP gRPC"] == f"http://{address}" and d.urls["OTLP HTTP"] == f"http://{address}/v1/traces"
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "over http")))[0] == 200
+    with grpc.insecure_channel(address) as channel:
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        assert export(otlp((2, 2, 0, "over grpc")), timeout=10) == b""
+    sockets = [line.split() for line in open("/proc/net/tcp")]
+    port = f"{int(address.rpartition(':')[2]):04X}"
+    listening = [line for line in sockets if line[1].endswith(f":{port}") and line[3] == "0A"]
+    assert len(listening) == 2, "one for each worker"
+    poll(lambda: d.stored_spans(1) == ["over http"] and d.stored_spans(2) == ["over grpc"], "both are stored")
     assert d.end() == 0
 
 

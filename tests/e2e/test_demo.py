@@ -10,20 +10,22 @@ from conftest import BINARY, QUICK, get, poll
 
 
 def targets(daemon):
-    return ["--otlp", daemon.urls["OTLP HTTP"], "--zipkin", daemon.urls["Zipkin"]]
+    jaeger = daemon.urls["Jaeger UDP compact"].removeprefix("udp://")
+    return ["--otlp", daemon.urls["OTLP HTTP"], "--zipkin", daemon.urls["Zipkin"], "--jaeger", jaeger]
 
 
 def sent(text):
-    """traces, spans, by OTLP, by Zipkin of the summary."""
-    return tuple(map(int, re.search(r"sent (\d+) traces, (\d+) spans \((\d+) by OTLP, (\d+) by Zipkin\)", text).groups()))
+    """traces, spans, by OTLP, by Zipkin, by Jaeger of the summary."""
+    said = r"sent (\d+) traces, (\d+) spans \((\d+) by OTLP, (\d+) by Zipkin, (\d+) by Jaeger\)"
+    return tuple(map(int, re.search(said, text).groups()))
 
 
 def test_all_that_was_sent_is_received(daemon, spanmill):
     d = daemon(*QUICK)
     done = spanmill("demo", *targets(d), "--count", 120, "--rate", 1000, "--seed", 1)
     assert done.returncode == 0, done.stderr
-    traces, spans, otlp, zipkin = sent(done.stdout)
-    assert (traces, zipkin, spans) == (120, 2 * (120 // 8), otlp + zipkin)
+    traces, spans, otlp, zipkin, jaeger = sent(done.stdout)
+    assert (traces, zipkin, jaeger, spans) == (120, 2 * (120 // 8), 120 // 8, otlp + zipkin + jaeger)
     poll(lambda: d.stat("spanmill_spans_kept_total") == spans, "every span is kept")
     assert d.stat("spanmill_spans_received_total") == spans
     assert d.stat("spanmill_traces_decided_total", verdict="kept") == traces
@@ -48,7 +50,7 @@ def test_the_shop_is_in_the_service_graph(daemon, spanmill):
 
 
 def test_traces_through_istio_are_whole(daemon, spanmill):
-    """Ingress and sidecar by Zipkin with one id, the application by OTLP: one trace of three spans, application last."""
+    """Ingress and sidecar by Zipkin with one id, the application by Jaeger: one trace of three spans, application last."""
     d = daemon(*QUICK)
     assert spanmill("demo", *targets(d), "--count", 80, "--rate", 1000, "--seed", 3).returncode == 0
 
@@ -64,6 +66,8 @@ def test_traces_through_istio_are_whole(daemon, spanmill):
         assert parent["istio-ingressgateway"] == []
         assert parent["frontend.shop"] == [by_service["istio-ingressgateway"]["spanID"]]
         assert parent["frontend"] == [by_service["frontend.shop"]["spanID"]]
+        process = trace["processes"][by_service["frontend"]["processID"]]
+        assert {"key": "jaeger.version", "type": "string", "value": "Go-2.30.0"} in process["tags"]
 
     def graph():
         rows = spanmill("graph", "--from", d.urls["Query"], "-f", "csv").stdout.splitlines()
@@ -92,7 +96,7 @@ def test_waits_for_the_daemon_and_outlives_it(daemon, tmp_path):
         demo.send_signal(signal.SIGINT)
         text, _ = demo.communicate(timeout=10)
         assert demo.returncode == 0
-        traces, spans, _, _ = sent(text)
+        traces, spans, *_ = sent(text)
         assert traces > 0 and spans > 200 and re.search(r"waited \d times for spanmill", text)
     finally:
         demo.kill()
@@ -116,7 +120,7 @@ def test_a_target_that_is_no_receiver_ends_it(daemon, spanmill):
 @pytest.mark.parametrize("arguments, said", [
     (["--rate", "0"], "--rate takes"), (["--rate", "many"], "--rate takes"), (["--count", "0"], "--count takes"),
     (["--count", "-1"], "--count takes"), (["--duration", "soon"], "is not a duration"), (["--seed", "x"], "--seed takes"),
-    (["x"], "takes no operand"), (["--otlp", "ftp://h"], "is not the URL"),
+    (["x"], "takes no operand"), (["--jaeger", "nowhere"], "nowhere"), (["--otlp", "ftp://h"], "is not the URL"),
 ])
 def test_wrong_usage(spanmill, arguments, said):
     done = spanmill("demo", *arguments)

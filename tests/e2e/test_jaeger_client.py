@@ -1,11 +1,19 @@
 """jaeger-client, Jaeger's own client from the registry, through spanmill's agent port, and back through Jaeger's API."""
 import socket
+import time
 import urllib.parse
 
 import opentracing
+import pytest
 from jaeger_client import Config
 from jaeger_client.constants import DEBUG_FLAG
+from jaeger_client.thrift_gen.agent import Agent
+from jaeger_client.thrift_gen.zipkincore.ttypes import Annotation, AnnotationType, BinaryAnnotation, Endpoint, Span
 from opentracing.ext import tags
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.protocol.TCompactProtocol import TCompactProtocol
+from thrift.Thrift import TMessageType
+from thrift.transport.TTransport import TMemoryBuffer
 
 from conftest import QUICK, poll, post
 
@@ -86,6 +94,41 @@ def test_debug_spans_with_ids_of_64_bits_are_kept(daemon):
     poll(lambda: d.stat("spanmill_spans_sampled_out_total") == 1, "the other one is dropped")
     assert d.query(f"/api/traces/{dropped.trace_id:x}") is None
     d.check_balance()
+
+
+@pytest.mark.parametrize("protocol, factory", [("Jaeger UDP compact", TCompactProtocol), ("Jaeger UDP binary", TBinaryProtocol)])
+def test_batches_of_zipkin_spans(daemon, protocol, factory):
+    """The agent's other call, written by thrift's own code: one call seen from both sides, another trace beside it."""
+    d = daemon(*QUICK)
+    front = Endpoint(ipv4=0x0A000001, port=8080, service_name="front")
+    back = Endpoint(ipv4=-0x3F57FEFF, port=-1, service_name="back")
+    now = int(time.time()) * 1_000_000
+    shared = Span(
+        trace_id=0x1234, id=2, parent_id=1, name="get /cart", debug=False,
+        annotations=[Annotation(now, "cs", front), Annotation(now + 10, "sr", back), Annotation(now + 60, "ss", back),
+                     Annotation(now + 70, "cr", front)],
+        binary_annotations=[BinaryAnnotation("http.path", "/cart", AnnotationType.STRING, back)],
+    )
+    other = Span(trace_id=0x77, id=0x77, name="local", timestamp=now, duration=5, annotations=[], binary_annotations=[
+        BinaryAnnotation("lc", "", AnnotationType.STRING, back)])
+    buffer = TMemoryBuffer()
+    out = factory(buffer)
+    out.writeMessageBegin("emitZipkinBatch", TMessageType.ONEWAY, 1)
+    Agent.emitZipkinBatch_args(spans=[shared, other]).write(out)
+    out.writeMessageEnd()
+    agent = urllib.parse.urlsplit(d.urls[protocol])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(buffer.getvalue(), (agent.hostname, agent.port))
+    poll(lambda: d.stat("spanmill_sink_spans_delivered_total", sink="store") == 3, "the spans are stored")
+    halves = {span["kind"]: span for span in poll(lambda: d.query("/api/v2/trace/1234"), "the trace")}
+    client, server = halves["CLIENT"], halves["SERVER"]
+    assert client["timestamp"] == now and client["duration"] == 70 and client["localEndpoint"]["ipv4"] == "10.0.0.1"
+    assert client["id"] == server["id"] and server["shared"] and server["duration"] == 50 and server["tags"] == {"http.path": "/cart"}
+    assert server["localEndpoint"] == {"serviceName": "back", "ipv4": "192.168.1.1", "port": 65535}
+    assert d.query("/api/v2/trace/77")[0]["localEndpoint"]["serviceName"] == "back"
+    edge = {"parent": "front", "child": "back", "callCount": 1}
+    poll(lambda: edge in d.query("/api/dependencies")["data"], "the call is in the graph")
+    assert d.stat("spanmill_payloads_refused_total") == 0
 
 
 def test_what_is_no_batch_is_counted(daemon):

@@ -1,4 +1,5 @@
 """The OpenTelemetry Python SDK with its own exporters, through spanmill, to an OTLP sink: span for span the same."""
+import grpc
 import pytest
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -49,15 +50,14 @@ def as_set(resource_spans):
 def exporter(daemon, kind):
     if kind == "grpc":
         return GrpcExporter(endpoint=daemon.urls["OTLP gRPC"], insecure=True)
-    if kind == "grpc-gzip":
-        import grpc
-
-        return GrpcExporter(endpoint=daemon.urls["OTLP gRPC"], insecure=True, compression=grpc.Compression.Gzip)
+    if kind.startswith("grpc-"):
+        compression = {"grpc-gzip": grpc.Compression.Gzip, "grpc-deflate": grpc.Compression.Deflate}[kind]
+        return GrpcExporter(endpoint=daemon.urls["OTLP gRPC"], insecure=True, compression=compression)
     compression = {"http": Compression.NoCompression, "http-gzip": Compression.Gzip, "http-deflate": Compression.Deflate}[kind]
     return HttpExporter(endpoint=daemon.urls["OTLP HTTP"], compression=compression)
 
 
-@pytest.mark.parametrize("kind", ["grpc", "grpc-gzip", "http", "http-gzip", "http-deflate"])
+@pytest.mark.parametrize("kind", ["grpc", "grpc-gzip", "grpc-deflate", "http", "http-gzip", "http-deflate"])
 def test_sdk_to_sink(daemon, collector, kind):
     sink = collector()
     d = daemon(*QUICK, sink.sink())

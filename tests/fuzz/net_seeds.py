@@ -62,6 +62,14 @@ def main(target):
         write(os.path.join(target, "inflate"), f"{coding}", bytes([coding]) + packed)
     # A zstd frame by hand: magic, single segment of 3 bytes, one raw block.
     write(os.path.join(target, "inflate"), "3", b"\x03" + bytes.fromhex("28b52ffd2003190000") + b"abc")
+    # Snappy: a block of 30 times "xyz"; a stream of a plain chunk, padding and a packed one, as python-snappy writes them.
+    block = bytes.fromhex("5a0878797afe03005a0300")
+    stream = bytes.fromhex("ff060000734e61507059" "010700001e358d7378797a" "fe01000000" "000f000039977186") + block
+    write(os.path.join(target, "inflate"), "4", b"\x04" + block)
+    write(os.path.join(target, "inflate"), "5", b"\x04" + stream * 2)
+    # An lz4 frame with linked blocks and both checksums, twice.
+    frame4 = bytes.fromhex("04224d187440bd16000000cf736572766963652e6e616d650c00cc502e6e616d65150acd5f0000000034eb1907")
+    write(os.path.join(target, "inflate"), "6", b"\x05" + frame4 * 2)
 
 
 main(sys.argv[1])

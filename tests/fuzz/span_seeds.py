@@ -151,14 +151,24 @@ def jaeger_request():
 BINARY = jaeger_batch(thrift, lambda id_: b"\x0c" + struct.pack(">h", id_))
 COMPACT = jaeger_batch(compact, lambda id_: b"\x0c" + bytes([id_ << 1]))
 
+ZIPKIN_COMPACT = bytes.fromhex(
+    "8281010f656d69745a69706b696e4261746368192c1603280367657416061604195c1680897a180263731c15828080a00114a07e180566726f6e7400"
+    "001694897a180273721c15fdfbbff507140118046261636b000016f8897a180273731c15fdfbbff507140118046261636b0000168c8a7a180263721c"
+    "15828080a00114a07e180566726f6e74000016a8897a18046d6973731c15fdfbbff507140118046261636b0000294c1809687474702e706174681805"
+    "2f63617274150c1c15828080a00114a07e180566726f6e74000018026f6b18010115001c15fdfbbff507140118046261636b000018016e1804000000"
+    "0715061c15fdfbbff507140118046261636b00001802736118010115001c15fdfbbff507140118046261636b0000111680897a168c01160a00160e28"
+    "056c6f63616c1610290c291c18026c631800150c1c15828080a00114a07e180566726f6e74000012160a160c0000"
+)
+
 SEEDS = {
     "zipkin_proto": [zipkin_proto_span(bytes(range(16, 8, -1))), zipkin_proto_span(bytes(range(1, 9))) * 2, b""],
     "zipkin_v1_json": [ZIPKIN_V1, b"[]"],
     "zipkin_v1_thrift": [zipkin_thrift(), struct.pack(">BI", 12, 0)],
     "jaeger_batch": [*BINARY],
     "jaeger_binary": [b"\x80\1\0\4\0\0\0\x09emitBatch\0\0\0\0\x0c\0\1" + BINARY[0] + b"\0",
-                      b"\0\0\0\x09emitBatch\1\0\0\0\0\x0c\0\1" + BINARY[1] + b"\0"],
-    "jaeger_compact": [b"\x82\x81\0\x09emitBatch\x1c" + batch + b"\0" for batch in COMPACT],
+                      b"\0\0\0\x09emitBatch\1\0\0\0\0\x0c\0\1" + BINARY[1] + b"\0",
+                      b"\x80\1\0\4\0\0\0\x0femitZipkinBatch\0\0\0\0\x0f\0\1" + zipkin_thrift() + b"\0"],
+    "jaeger_compact": [*(b"\x82\x81\0\x09emitBatch\x1c" + batch + b"\0" for batch in COMPACT), ZIPKIN_COMPACT],
     "jaeger_proto": [jaeger_request()],
     "otlp_proto": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span(), b""],
     "file": [JSON + b"\n" + JSON, JSON, ZIPKIN, framed(ONE_SPAN) * 2, ONE_SPAN, gzip.compress(JSON + b"\n", mtime=0) * 2,

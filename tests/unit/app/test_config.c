@@ -635,6 +635,14 @@ Test(config, contradictions_are_found)
     }
 }
 
+Test(config, otlp_over_grpc_and_http_may_share_a_port)
+{
+    cr_assert_str_eq(load("listen: {otlp_grpc: :4319, otlp_http: :4319}"), "");
+    cr_expect_str_eq(validate(), "");
+    cr_assert_str_eq(load("listen: {query: :4319}"), "");
+    cr_expect_str_eq(validate(), "listen.otlp_grpc and listen.query both want :4319\nlisten.otlp_http and listen.query both want :4319\n");
+}
+
 /* ---- help ---- */
 
 Test(config, help_shows_parts)

@@ -2,6 +2,8 @@
 
 #include <criterion/criterion.h>
 #include <libdeflate.h>
+#include <lz4frame.h>
+#include <snappy-c.h>
 #include <stdlib.h>
 #include <zstd.h>
 
@@ -34,10 +36,17 @@ static char *make_text(size_t n)
     return text;
 }
 
+/* As writers of large bodies have it: linked blocks, no size in the header. */
+static size_t lz4_compress(char *out, size_t room, const void *text, size_t n)
+{
+    LZ4F_preferences_t p = {.frameInfo = {.blockSizeID = LZ4F_max64KB, .contentChecksumFlag = LZ4F_contentChecksumEnabled}};
+    return LZ4F_compressFrame(out, room, text, n, &p);
+}
+
 static struct sm_str compress(enum sm_coding coding, const void *text, size_t n)
 {
     struct libdeflate_compressor *c = libdeflate_alloc_compressor(6);
-    size_t room = n + 1000, made = 0;
+    size_t room = n + n / 4 + 1000, made = 0;
     char *out = malloc(room);
     if (coding == SM_CODING_GZIP)
         made = libdeflate_gzip_compress(c, text, n, out, room);
@@ -45,11 +54,15 @@ static struct sm_str compress(enum sm_coding coding, const void *text, size_t n)
         made = libdeflate_zlib_compress(c, text, n, out, room);
     else if (coding == SM_CODING_ZSTD)
         made = ZSTD_compress(out, room, text, n, 3);
+    else if (coding == SM_CODING_SNAPPY && snappy_compress(text, n, out, &room) == SNAPPY_OK)
+        made = room;
+    else if (coding == SM_CODING_LZ4)
+        made = lz4_compress(out, room, text, n);
     libdeflate_free_compressor(c);
     return sm_str(out, made);
 }
 
-static const enum sm_coding codings[] = {SM_CODING_GZIP, SM_CODING_DEFLATE, SM_CODING_ZSTD};
+static const enum sm_coding codings[] = {SM_CODING_GZIP, SM_CODING_DEFLATE, SM_CODING_ZSTD, SM_CODING_SNAPPY, SM_CODING_LZ4};
 
 static void expect_same(enum sm_coding coding, struct sm_str in, const char *text, size_t n)
 {
@@ -89,8 +102,8 @@ Test(inflate, nothing_is_nothing)
 Test(inflate, members_in_a_row_are_one_body)
 {
     char *text = make_text(50000);
-    const enum sm_coding chained[] = {SM_CODING_GZIP, SM_CODING_ZSTD};
-    for (size_t k = 0; k < 2; k++) {
+    const enum sm_coding chained[] = {SM_CODING_GZIP, SM_CODING_ZSTD, SM_CODING_LZ4};
+    for (size_t k = 0; k < SM_ARRAY_LEN(chained); k++) {
         struct sm_str a = compress(chained[k], text, 30000), b = compress(chained[k], text + 30000, 20000);
         char *both = malloc(a.len + b.len);
         memcpy(both, a.ptr, a.len);
@@ -123,6 +136,8 @@ Test(inflate, damaged_input)
         for (size_t cut = 1; cut < in.len; cut++) {
             enum sm_rc rc = sm_inflate(inflater, codings[k], sm_str(in.ptr, cut), NULL, pool, &out);
             cr_assert_neq(rc, SM_OK, "coding %d cut to %zu", codings[k], cut);
+            if (codings[k] == SM_CODING_ZSTD || codings[k] == SM_CODING_LZ4)
+                cr_assert_eq(rc, SM_E_TRUNCATED, "coding %d cut to %zu", codings[k], cut);
         }
         char *damaged = malloc(in.len);
         for (size_t bit = 0; bit < 8 * in.len; bit++) {
@@ -161,7 +176,7 @@ Test(inflate, bombs)
         expect_limit(codings[k], in, limits);
         limits = sm_inflate_limits_default;
         limits.bytes_max = SM_GIB; /* the ratio alone */
-        limits.ratio_max = 100;
+        limits.ratio_max = 10;
         limits.ratio_free_bytes = 0;
         expect_limit(codings[k], in, limits);
         free((void *)in.ptr);
@@ -224,6 +239,54 @@ Test(inflate, zstd_window_is_capped)
     free(text);
 }
 
+/* What follows the end of a body is not passed over. */
+Test(inflate, garbage_behind_the_end)
+{
+    char *text = make_text(3000);
+    for (size_t k = 0; k < SM_ARRAY_LEN(codings); k++) {
+        struct sm_str in = compress(codings[k], text, 3000);
+        char *longer = malloc(in.len + 5);
+        memcpy(longer, in.ptr, in.len);
+        memcpy(longer + in.len, "trail", 5);
+        struct sm_payload *out = NULL;
+        cr_expect_neq(sm_inflate(inflater, codings[k], sm_str(longer, in.len + 5), NULL, pool, &out), SM_OK, "coding %d",
+                      codings[k]);
+        free(longer);
+        free((void *)in.ptr);
+    }
+    free(text);
+}
+
+/* The output moves while a frame whose blocks refer to each other is being read. */
+Test(inflate, a_body_that_outgrows_its_buffer)
+{
+    enum { PIECE = 5000, PIECES = 200 }; /* no more than any ratio may give */
+    char *piece = make_text(PIECE), *text = malloc(PIECE * PIECES);
+    for (unsigned i = 0; i < PIECES; i++)
+        memcpy(text + i * PIECE, piece, PIECE);
+    for (size_t k = 0; k < SM_ARRAY_LEN(codings); k++) {
+        struct sm_str in = compress(codings[k], text, PIECE * PIECES);
+        cr_assert(codings[k] == SM_CODING_SNAPPY || in.len * 10 < PIECE * PIECES);
+        expect_same(codings[k], in, text, PIECE * PIECES);
+        free((void *)in.ptr);
+    }
+    free(piece);
+    free(text);
+}
+
+/* The largest blocks there are, of a frame that grows beyond the first buffer again and again. */
+Test(inflate, lz4_with_blocks_of_4_mib)
+{
+    size_t n = 20 << 20;
+    size_t room = n + (1 << 20);
+    char *text = make_text(n), *packed = malloc(room);
+    LZ4F_preferences_t p = {.frameInfo = {.blockSizeID = LZ4F_max4MB, .blockChecksumFlag = LZ4F_blockChecksumEnabled}};
+    size_t size = LZ4F_compressFrame(packed, room, text, n, &p);
+    expect_same(SM_CODING_LZ4, sm_str(packed, size), text, n);
+    free(packed);
+    free(text);
+}
+
 Test(inflate, names_of_codings)
 {
     cr_assert_eq(sm_coding_from_name((struct sm_str){0}), SM_CODING_IDENTITY);
@@ -232,6 +295,9 @@ Test(inflate, names_of_codings)
     cr_assert_eq(sm_coding_from_name(SM_STR("gz")), SM_CODING_UNKNOWN);
     cr_assert_eq(sm_coding_from_name(SM_STR("zstd")), SM_CODING_ZSTD);
     cr_assert_eq(sm_coding_from_name(SM_STR("deflate")), SM_CODING_DEFLATE);
+    cr_assert_eq(sm_coding_from_name(SM_STR("snappy")), SM_CODING_SNAPPY);
+    cr_assert_eq(sm_coding_from_name(SM_STR("x-snappy-framed")), SM_CODING_SNAPPY);
+    cr_assert_eq(sm_coding_from_name(SM_STR("lz4")), SM_CODING_LZ4);
     cr_assert_eq(sm_coding_from_name(SM_STR("br")), SM_CODING_UNKNOWN);
     struct sm_payload *out = NULL;
     cr_assert_eq(sm_inflate(inflater, SM_CODING_UNKNOWN, SM_STR("x"), NULL, pool, &out), SM_E_UNSUPPORTED);

@@ -49,6 +49,18 @@ Test(jaeger_grpc, statuses)
     h2_disconnect(h2);
 }
 
+/* Jaeger's collector answers that on the same port; overload does not matter. */
+Test(jaeger_grpc, sampling_rates)
+{
+    struct h2_peer *h2 = h2_connect(&in.peer);
+    ingest_overload(&in);
+    struct h2_stream *st = h2_grpc(h2, "/jaeger.api_v2.SamplingManager/GetSamplingStrategy", "\0\0\0\0\3\x0a\1a", 8);
+    cr_assert(h2_wait_closed(h2, st));
+    cr_expect_str_eq(st->grpc_status, "0");
+    cr_expect(st->in_len == 16 && memcmp(st->in + 5, "\x12\x09\x09\0\0\0\0\0\0\xf0\x3f", 11) == 0, "everything");
+    h2_disconnect(h2);
+}
+
 Test(jaeger_grpc, plain_http_is_refused)
 {
     cr_expect_eq(ingest_post(&in, POST_SPANS, "application/json", "", "{}", 2), 415);

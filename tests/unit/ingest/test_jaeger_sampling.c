@@ -1,6 +1,8 @@
 #include "ingest_rig.h"
 
+#include "ingest/sampling.h"
 #include "ingest/sampling_file.h"
+#include "span/rates.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -58,7 +60,7 @@ Test(jaeger_sampling, rates_of_the_file)
     expect("/sampling?x=1&service=cart%20%26+co",
            "{\"strategyType\":\"PROBABILISTIC\",\"probabilisticSampling\":{\"samplingRate\":0.5},\"operationSampling\":{"
            "\"defaultSamplingProbability\":0.5,\"defaultLowerBoundTracesPerSecond\":0,\"perOperationStrategies\":["
-           "{\"operation\":\"GET /\",\"probabilisticSampling\":{\"samplingRate\":0.1}}]}}");
+           "{\"operation\":\"GET /\",\"probabilisticSampling\":{\"samplingRate\":0.1}}],\"defaultUpperBoundTracesPerSecond\":0}}");
 }
 
 Test(jaeger_sampling, old_clients_get_numbers)
@@ -95,6 +97,54 @@ Test(jaeger_sampling, a_changed_file_is_read_again_and_a_wrong_one_is_not_taken)
     expect("/sampling?service=a", "{\"strategyType\":\"PROBABILISTIC\",\"probabilisticSampling\":{\"samplingRate\":1}}");
 }
 
+static void ask_grpc(const char *method, const void *message, size_t n, const char *status, struct sm_str reply)
+{
+    uint8_t framed[64];
+    struct h2_peer *h2 = h2_connect(&in.peer);
+    sm_grpc_prefix(framed, false, (uint32_t)n);
+    memcpy(framed + SM_GRPC_PREFIX_BYTES, message, n);
+    struct h2_stream *st = h2_grpc(h2, method, framed, SM_GRPC_PREFIX_BYTES + n);
+    cr_assert(h2_wait_closed(h2, st));
+    cr_expect_str_eq(st->grpc_status, status);
+    if (reply.len)
+        cr_expect(st->in_len == 5 + reply.len && memcmp(st->in + 5, reply.ptr, reply.len) == 0, "%zu bytes", st->in_len);
+    h2_disconnect(h2);
+}
+
+#define QUARTER_PROTO SM_STR("\x12\x09\x09\0\0\0\0\0\0\xd0\x3f")
+
+Test(jaeger_sampling, the_same_over_grpc)
+{
+    ask_grpc(SM_SAMPLING_METHOD, "\x0a\5batch", 7, "0", SM_STR("\x08\x01\x1a\x02\x08\x05"));
+    ask_grpc(SM_SAMPLING_METHOD, "\x0a\1a", 3, "0", QUARTER_PROTO);
+    ask_grpc(SM_SAMPLING_METHOD, "\x12\1x\x0a\1a", 6, "0", QUARTER_PROTO);
+    ask_grpc(SM_SAMPLING_METHOD, "", 0, "0", QUARTER_PROTO);
+    ask_grpc(SM_SAMPLING_METHOD, "\x0a\5a", 3, "3", SM_STR(""));
+    ask_grpc("/jaeger.api_v2.SamplingManager/Other", "", 0, "12", SM_STR(""));
+}
+
+/* Services that the file names have its word, the others what was learnt. */
+Test(sampling_rates, those_that_were_published)
+{
+    struct sm_rate rates[] = {{SM_STR("shop"), SM_STR("get"), 0.5}, {SM_STR("batch"), SM_STR("get"), 0.5}};
+    in.listener.rates = sm_published_new(sm_rates_free);
+    sm_published_set(in.listener.rates, sm_rates_new(0.25, 2, NULL, 0));
+    open_sampling();
+#define LEARNT(operations)                                                                                                             \
+    "{\"strategyType\":\"PROBABILISTIC\",\"probabilisticSampling\":{\"samplingRate\":0.25},\"operationSampling\":{"                       \
+    "\"defaultSamplingProbability\":0.25,\"defaultLowerBoundTracesPerSecond\":2,\"perOperationStrategies\":[" operations "],"            \
+    "\"defaultUpperBoundTracesPerSecond\":0}}"
+    expect("/sampling?service=shop", LEARNT(""));
+    sm_published_set(in.listener.rates, sm_rates_new(0.25, 2, rates, 2));
+    expect("/sampling?service=shop", LEARNT("{\"operation\":\"get\",\"probabilisticSampling\":{\"samplingRate\":0.5}}"));
+    expect("/sampling?service=other", LEARNT(""));
+    expect("/sampling?service=batch", FIVE);
+    ask_grpc(SM_SAMPLING_METHOD, "\x0a\5other", 7, "0",
+             SM_STR("\x12\x09\x09\0\0\0\0\0\0\xd0\x3f\x22\x12\x09\0\0\0\0\0\0\xd0\x3f\x11\0\0\0\0\0\0\0\x40"));
+    close_sampling();
+    sm_published_free(in.listener.rates);
+}
+
 Test(sampling_file, operations_of_the_default_hold_for_everyone)
 {
     char name[] = "/tmp/sampling-XXXXXX";
@@ -109,7 +159,7 @@ Test(sampling_file, operations_of_the_default_hold_for_everyone)
     struct sm_buf out = {0};
     struct sm_sampling_file *f = sm_sampling_file_open(name, &err);
     cr_assert_not_null(f, "%s", err.text);
-    sm_sampling_file_put(f, SM_STR("r"), false, &out);
+    sm_sampling_file_put(f, SM_STR("r"), SM_STRATEGY_JSON, &out);
     sm_buf_putc(&out, '\0');
     cr_expect(strstr((char *)out.data, "\"defaultSamplingProbability\":0.001,"), "%s", (char *)out.data);
     cr_expect(strstr((char *)out.data, "[{\"operation\":\"a\",\"probabilisticSampling\":{\"samplingRate\":0.5}},"

@@ -71,21 +71,21 @@ Test(jaeger_udp, many_datagrams_at_once)
 
 Test(jaeger_udp, what_is_no_batch_is_counted_by_reason)
 {
-    struct sm_buf zipkin = {0};
-    jaeger_put_be(&zipkin, 0x80010004, 4);
-    jaeger_put_be(&zipkin, 15, 4);
-    sm_buf_puts(&zipkin, "emitZipkinBatch");
-    jaeger_put_be(&zipkin, 0, 4);
+    struct sm_buf other = {0};
+    jaeger_put_be(&other, 0x80010004, 4);
+    jaeger_put_be(&other, 9, 4);
+    sm_buf_puts(&other, "emitNoise");
+    jaeger_put_be(&other, 0, 4);
     send_bytes("garbage", 7);
     send_bytes(message.data, message.size - 1);
     send_bytes("", 0);
-    send_bytes(zipkin.data, zipkin.size);
+    send_bytes(other.data, other.size);
     send_good(1);
     wait_for(5);
     cr_expect_eq(rig_stat(&in.rig, SM_STAT_PAYLOADS_UNDECODABLE), 3);
     cr_expect_eq(rig_stat(&in.rig, SM_STAT_PAYLOADS_UNSUPPORTED), 1);
     cr_expect_eq(rig_stat(&in.rig, SM_STAT_SPANS_RECEIVED), 1);
-    sm_buf_fini(&zipkin);
+    sm_buf_fini(&other);
 }
 
 Test(jaeger_udp, overload)

@@ -120,8 +120,8 @@ Test(jaeger, only_calls_of_emit_batch)
     cr_expect_eq(decode_hex(&sm_codec_jaeger_compact, replies[0]), SM_E_INVALID);
     cr_expect_eq(decode_hex(&sm_codec_jaeger_compact, replies[1]), SM_E_TRUNCATED);
     cr_expect_eq(decode_hex(&sm_codec_jaeger_binary, replies[2]), SM_E_INVALID);
-    cr_expect_eq(decode_hex(&sm_codec_jaeger_compact, "8281000f656d69745a69706b696e4261746368190c00"), SM_E_UNSUPPORTED);
-    cr_expect_str_eq(e.err.text, "no such method: emitZipkinBatch");
+    cr_expect_eq(decode_hex(&sm_codec_jaeger_compact, "8281000a656d69744261746368658c00"), SM_E_UNSUPPORTED);
+    cr_expect_str_eq(e.err.text, "no such method: emitBatche");
 }
 
 Test(jaeger, kind_is_the_first_good_span_kind)
