@@ -31,8 +31,11 @@
 
 #include <stdatomic.h>
 
+struct sm_auth;
+struct sm_cors;
 struct sm_http_server;
 struct sm_http_exchange;
+struct sm_tls;
 
 struct sm_http_limits {
     uint32_t connections_max;         /* open connections; further ones are closed at once */
@@ -156,6 +159,17 @@ struct sm_http_response {
 struct sm_http_server *sm_http_server_new(struct sm_loop *loop, const struct sm_http_limits *limits,
                                           struct sm_payload_pool *pool, const struct sm_http_handler *handler,
                                           void *ctx) SM_MUST_USE;
+
+/* What stands before the handler. Each may be NULL: plain text, everybody, no pages of other sites. */
+struct sm_http_door {
+    struct sm_tls *tls;
+    struct sm_auth *auth;             /* asked at the headers, before a body is read: 401 or UNAUTHENTICATED */
+    const struct sm_cors *cors;       /* who may post from a browser; preflights are answered without credentials */
+    const char *const *open_paths;    /* served to everybody; ends with NULL */
+};
+
+/* Call it before listening. What the door names must outlive the server's loop. */
+void sm_http_server_set_door(struct sm_http_server *server, const struct sm_http_door *door);
 
 /* Opens a listener (tcp.h describes addresses); may be called several times. */
 enum sm_rc sm_http_server_listen(struct sm_http_server *server, const char *address, uint16_t *port_bound,

@@ -1,0 +1,497 @@
+#include "tls_peer.h"
+
+#include "base/log.h"
+
+#include <criterion/criterion.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct world {
+    struct certs certs;
+    struct cert_files mine; /* the server's */
+    struct sm_tls *tls;
+    struct peer_server server;
+};
+
+static void world_open(struct world *w, bool wants_clients, bool only_1_3, int64_t handshake_ns, const struct sm_http_limits *limits)
+{
+    struct sm_err err = {0};
+    sm_log_setup(&(struct sm_log_config){.level = SM_LOG_ERROR, .fd = -1});
+    certs_open(&w->certs);
+    w->mine = certs_issue(&w->certs, "server", 30);
+    w->tls = sm_tls_new(&(struct sm_tls_config){.cert = w->mine.cert,
+                                                .key = w->mine.key,
+                                                .client_ca = wants_clients ? w->certs.ca : NULL,
+                                                .only_1_3 = only_1_3,
+                                                .handshake_ns = handshake_ns},
+                        &err);
+    cr_assert(w->tls, "%s", err.text);
+    peer_server_open_behind(&w->server, limits, &(struct sm_http_door){.tls = w->tls});
+}
+
+static void world_close(struct world *w)
+{
+    peer_server_close(&w->server);
+    sm_tls_free(w->tls);
+    certs_close(&w->certs);
+}
+
+static uint64_t failures(const struct world *w, enum sm_tls_failure reason)
+{
+    return atomic_load(&sm_tls_counters(w->tls)->failures[reason]);
+}
+
+static uint64_t all_failures(const struct world *w)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < SM_TLS_FAILURES_N; i++)
+        sum += failures(w, (enum sm_tls_failure)i);
+    return sum;
+}
+
+static void get(struct tls_peer *p, const char *path)
+{
+    char text[200];
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nhost: a\r\n\r\n", path);
+    cr_assert(tls_send_text(p, text));
+}
+
+Test(tls, requests_in_both_versions)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (size_t i = 0; i < SM_ARRAY_LEN(versions); i++) {
+        struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca, .version = versions[i]});
+        cr_assert(tls_handshake(p));
+        get(p, "/x");
+        cr_assert(tls_wait_text(p, "202 Accepted"));
+        get(p, "/y");
+        cr_assert(tls_wait_text(p, "202 Accepted"));
+        tls_disconnect(p);
+    }
+    cr_assert_eq(atomic_load(&sm_tls_counters(w.tls)->handshakes), 2);
+    cr_assert_eq(all_failures(&w), 0);
+    world_close(&w);
+}
+
+Test(tls, versions_before_1_2_are_refused)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.version = TLS1_1_VERSION});
+    cr_assert(!tls_handshake(p));
+    cr_assert_eq(ERR_GET_REASON(p->error), SSL_R_TLSV1_ALERT_PROTOCOL_VERSION);
+    cr_assert_eq(failures(&w, SM_TLS_NO_COMMON), 1);
+    tls_disconnect(p);
+    world_close(&w);
+}
+
+Test(tls, only_1_3)
+{
+    struct world w;
+    world_open(&w, false, true, 10 * SM_SEC, NULL);
+    struct tls_peer *old = tls_connect(&w.server, &(struct tls_options){.version = TLS1_2_VERSION});
+    cr_assert(!tls_handshake(old));
+    struct tls_peer *fresh = tls_connect(&w.server, &(struct tls_options){.version = TLS1_3_VERSION});
+    cr_assert(tls_handshake(fresh));
+    tls_disconnect(old);
+    tls_disconnect(fresh);
+    world_close(&w);
+}
+
+static void check_alpn(struct world *w, const char *offered, const char *chosen)
+{
+    struct tls_peer *p = tls_connect(&w->server, &(struct tls_options){.alpn = offered});
+    const unsigned char *got = NULL;
+    unsigned n = 0;
+    cr_assert_eq(tls_handshake(p), chosen != NULL);
+    SSL_get0_alpn_selected(p->ssl, &got, &n);
+    cr_assert(chosen ? n == strlen(chosen) && memcmp(got, chosen, n) == 0 : n == 0, "%s", offered);
+    tls_disconnect(p);
+}
+
+Test(tls, alpn)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    check_alpn(&w, "\x08http/1.1\x02h2", "h2");
+    check_alpn(&w, "\x08http/1.1", "http/1.1");
+    check_alpn(&w, "\x04spdy\x02h2", "h2");
+    check_alpn(&w, "\x04spdy", NULL);
+    cr_assert_eq(failures(&w, SM_TLS_NO_COMMON), 1);
+    world_close(&w);
+}
+
+/* Larger than records, reads and socket buffers, with a reader that stops: what is stuck on the way must come in order. */
+Test(tls, large_bodies_both_ways)
+{
+    struct world w;
+    struct sm_http_limits limits = sm_http_limits_default;
+    limits.out_bytes_max = 64 * 1024;
+    world_open(&w, false, false, 10 * SM_SEC, &limits);
+    const size_t n = 9 * 1000 * 1000 + 7;
+    char *body = malloc(n), head[200];
+    for (size_t i = 0; i < n; i++)
+        body[i] = (char)(i * 2654435761u >> 13);
+    struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert(tls_handshake(p));
+    for (unsigned round = 0; round < 2; round++) {
+        p->in_len = 0;
+        snprintf(head, sizeof head, "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: %zu\r\n\r\n", n);
+        cr_assert(tls_send_text(p, head));
+        cr_assert(tls_send(p, body, n));
+        cr_assert(tls_wait_bytes(p, n), "%zu", p->in_len);
+        const char *at = memmem(p->in, p->in_len, "\r\n\r\n", 4);
+        cr_assert(at);
+        cr_assert(tls_wait_bytes(p, (size_t)(at + 4 - p->in) + n));
+        at = memmem(p->in, p->in_len, "\r\n\r\n", 4);
+        cr_assert_eq(memcmp(at + 4, body, n), 0);
+    }
+    tls_disconnect(p);
+    free(body);
+    world_close(&w);
+}
+
+/* While the server does not read, the rest of what one read brought is kept, decrypted or not. */
+Test(tls, pipelined_requests_wait_for_a_deferred_reply)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert(tls_handshake(p));
+    get(p, "/defer");
+    for (unsigned i = 0; i < 300; i++) { /* more than a paused connection reads ahead */
+        char text[700];
+        snprintf(text, sizeof text, "GET /%u HTTP/1.1\r\nhost: a\r\nx-fill: %0600u\r\n\r\n", i, i);
+        cr_assert(tls_send_text(p, text));
+    }
+    tls_pump(p);
+    cr_assert_eq(w.server.deferred_n, 1);
+    cr_assert_eq(w.server.requests_seen, 1);
+    sm_http_complete(w.server.deferred[0], &(struct sm_http_response){.status = 204});
+    cr_assert(tls_wait_text(p, "204 No Content"));
+    while (w.server.requests_seen < 301)
+        tls_pump(p);
+    cr_assert_str_eq(w.server.last_path, "/299");
+    tls_disconnect(p);
+    world_close(&w);
+}
+
+Test(tls, half_closed_clients_get_their_reply)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert(tls_handshake(p));
+    get(p, "/defer");
+    SSL_shutdown(p->ssl);
+    tls_pump(p);
+    cr_assert_eq(w.server.deferred_n, 1);
+    sm_http_complete(w.server.deferred[0], &(struct sm_http_response){.status = 204});
+    cr_assert(tls_wait_text(p, "204 No Content"));
+    cr_assert(tls_wait_end(p));
+    cr_assert(p->has_ended); /* the server said farewell in TLS, too */
+    tls_disconnect(p);
+    world_close(&w);
+}
+
+Test(tls, client_certificates)
+{
+    struct world w;
+    world_open(&w, true, false, 10 * SM_SEC, NULL);
+    struct certs others;
+    certs_open(&others);
+    struct cert_files good = certs_issue(&w.certs, "client", 30), stranger = certs_issue(&others, "client", 30),
+                      expired = certs_issue(&w.certs, "expired", -1);
+    const struct {
+        const struct cert_files *mine;
+        enum sm_tls_failure reason;
+        int alert;
+    } cases[] = {
+        {&good, SM_TLS_FAILURES_N, 0},
+        {NULL, SM_TLS_NO_CERTIFICATE, SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED},
+        {&stranger, SM_TLS_BAD_CERTIFICATE, SSL_R_TLSV1_ALERT_UNKNOWN_CA},
+        {&expired, SM_TLS_BAD_CERTIFICATE, SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
+        uint64_t before = all_failures(&w);
+        struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca, .mine = cases[i].mine});
+        tls_handshake(p); /* in TLS 1.3 the client's side is over before the server has looked at its certificate */
+        get(p, "/x");
+        if (cases[i].reason == SM_TLS_FAILURES_N) {
+            cr_assert(tls_wait_text(p, "202 Accepted"));
+        } else {
+            uint64_t reason_before = failures(&w, cases[i].reason);
+            cr_assert(tls_wait_end(p));
+            cr_assert(p->is_broken, "%zu: an alert, not just an end", i);
+            cr_assert_eq(ERR_GET_REASON(p->error), cases[i].alert, "%zu: %d", i, ERR_GET_REASON(p->error));
+            cr_assert_geq(failures(&w, cases[i].reason), reason_before);
+            cr_assert_geq(failures(&w, cases[i].reason), 1);
+            cr_assert_eq(all_failures(&w), before + 1);
+        }
+        tls_disconnect(p);
+    }
+    cr_assert_eq(w.server.requests_seen, 1);
+    certs_close(&others);
+    world_close(&w);
+}
+
+Test(tls, client_that_does_not_trust_us)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    struct certs others;
+    certs_open(&others);
+    struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = others.ca});
+    cr_assert(!tls_handshake(p));
+    tls_pump(p);
+    cr_assert_eq(failures(&w, SM_TLS_REFUSED), 1);
+    tls_disconnect(p);
+    certs_close(&others);
+    world_close(&w);
+}
+
+Test(tls, plain_http_is_told_what_is_wrong)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    struct peer_client *c = peer_connect(&w.server);
+    peer_send_text(c, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    cr_assert(peer_wait_text(c, "400 this port speaks HTTPS"));
+    cr_assert(peer_wait_eof(c));
+    cr_assert_not(c->reset);
+    peer_disconnect(c);
+    const char *others[] = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x01\x02\x03\x04\x05\x06\x07\x08 and more of it"};
+    for (size_t i = 0; i < SM_ARRAY_LEN(others); i++) {
+        c = peer_connect(&w.server);
+        peer_send_text(c, others[i]);
+        cr_assert(peer_wait_eof(c));
+        peer_disconnect(c);
+    }
+    cr_assert_eq(failures(&w, SM_TLS_PLAIN_TEXT) + failures(&w, SM_TLS_MALFORMED), 3);
+    cr_assert_geq(failures(&w, SM_TLS_PLAIN_TEXT), 2);
+    cr_assert_eq(w.server.requests_seen, 0);
+    world_close(&w);
+}
+
+Test(tls, handshakes_have_a_deadline)
+{
+    struct world w;
+    world_open(&w, false, false, 100 * SM_MS, NULL);
+    struct peer_client *silent = peer_connect(&w.server), *slow = peer_connect(&w.server);
+    peer_send_text(slow, "\x16\x03\x01");
+    cr_assert(peer_wait_eof(silent));
+    cr_assert(peer_wait_eof(slow));
+    cr_assert_eq(failures(&w, SM_TLS_TIMEOUT), 2);
+    cr_assert_eq(PEER_COUNTER(&w.server, connections_open), 0);
+    peer_disconnect(silent);
+    peer_disconnect(slow);
+    struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert(tls_handshake(p));
+    get(p, "/x");
+    cr_assert(tls_wait_text(p, "202 Accepted"));
+    cr_assert_eq(failures(&w, SM_TLS_TIMEOUT), 2);
+    tls_disconnect(p);
+    world_close(&w);
+}
+
+/* A port scanner is no failed handshake; who leaves in the middle is. */
+Test(tls, clients_that_leave)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    struct peer_client *c = peer_connect(&w.server);
+    peer_settle(c);
+    peer_disconnect(c);
+    c = peer_connect(&w.server);
+    peer_send_text(c, "\x16\x03\x01\x01");
+    peer_settle(c);
+    cr_assert_eq(all_failures(&w), 0);
+    peer_disconnect(c);
+    struct peer_client *other = peer_connect(&w.server);
+    peer_settle(other);
+    cr_assert_eq(failures(&w, SM_TLS_CLOSED), 1);
+    cr_assert_eq(all_failures(&w), 1);
+    peer_disconnect(other);
+    world_close(&w);
+}
+
+static long serial_shown(struct world *w)
+{
+    struct tls_peer *p = tls_connect(&w->server, &(struct tls_options){.ca = w->certs.ca});
+    cr_assert(tls_handshake(p));
+    X509 *x = SSL_get1_peer_certificate(p->ssl);
+    uint64_t serial = 0;
+    cr_assert_eq(ASN1_INTEGER_get_uint64(&serial, X509_get_serialNumber(x)), 1);
+    X509_free(x);
+    tls_disconnect(p);
+    return (long)serial;
+}
+
+static void spoil(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    cr_assert(f);
+    fputs("-----BEGIN CERTIFICATE-----\nnot one\n-----END CERTIFICATE-----\n", f);
+    fclose(f);
+}
+
+Test(tls, certificates_are_replaced_while_connections_stand)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    const struct sm_tls_counters *c = sm_tls_counters(w.tls);
+    struct tls_peer *before = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert(tls_handshake(before));
+    long first = serial_shown(&w);
+    int64_t expires_s = atomic_load(&c->expires_s);
+
+    sm_tls_refresh(w.tls, false); /* nothing changed */
+    cr_assert_eq(atomic_load(&c->reloads), 0);
+
+    certs_issue(&w.certs, "server", 60);
+    sm_tls_refresh(w.tls, false);
+    cr_assert_eq(atomic_load(&c->reloads), 1);
+    long second = serial_shown(&w);
+    cr_assert_neq(second, first);
+    cr_assert_geq(atomic_load(&c->expires_s), expires_s + 29 * 86400);
+
+    spoil(w.mine.cert); /* a bad one changes nothing, is counted once, and is tried again when it changes */
+    sm_tls_refresh(w.tls, false);
+    sm_tls_refresh(w.tls, false);
+    cr_assert_eq(atomic_load(&c->reloads_failed), 1);
+    cr_assert_eq(serial_shown(&w), second);
+
+    struct certs others;
+    certs_open(&others);
+    struct cert_files stray = certs_issue(&others, "stray", 30);
+    cr_assert_eq(rename(stray.key, w.mine.key), 0); /* of another certificate */
+    sm_tls_refresh(w.tls, false);
+    cr_assert_eq(atomic_load(&c->reloads_failed), 2);
+
+    unlink(w.mine.cert);
+    sm_tls_refresh(w.tls, false);
+    cr_assert_eq(atomic_load(&c->reloads_failed), 3);
+    cr_assert_eq(serial_shown(&w), second);
+
+    certs_issue(&w.certs, "server", 60);
+    sm_tls_refresh(w.tls, false);
+    cr_assert_eq(atomic_load(&c->reloads), 2);
+    cr_assert_neq(serial_shown(&w), second);
+    sm_tls_refresh(w.tls, true);
+    cr_assert_eq(atomic_load(&c->reloads), 3);
+
+    get(before, "/x"); /* the connection from before all that */
+    cr_assert(tls_wait_text(before, "202 Accepted"));
+    tls_disconnect(before);
+    certs_close(&others);
+    world_close(&w);
+}
+
+Test(tls, files_that_cannot_be_used)
+{
+    struct certs certs;
+    struct sm_err err;
+    sm_log_setup(&(struct sm_log_config){.level = SM_LOG_ERROR, .fd = -1});
+    certs_open(&certs);
+    struct cert_files a = certs_issue(&certs, "a", 30), b = certs_issue(&certs, "b", 30);
+    struct sm_tls_config missing = {.cert = "/nowhere/x.crt", .key = a.key, .handshake_ns = SM_SEC},
+                         mixed = {.cert = a.cert, .key = b.key, .handshake_ns = SM_SEC},
+                         no_ca = {.cert = a.cert, .key = a.key, .client_ca = a.key, .handshake_ns = SM_SEC};
+    cr_assert_null(sm_tls_new(&missing, &err));
+    cr_assert(strstr(err.text, "/nowhere/x.crt: "), "%s", err.text);
+    cr_assert_null(sm_tls_new(&mixed, &err));
+    cr_assert(strstr(err.text, "b.key: key values mismatch"), "%s", err.text);
+    cr_assert_null(sm_tls_new(&no_ca, &err));
+    cr_assert(strstr(err.text, "a.key: "), "%s", err.text);
+    certs_close(&certs);
+}
+
+Test(tls, sessions_are_resumed_until_the_certificate_changes)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert(tls_handshake(p));
+    get(p, "/x");
+    cr_assert(tls_wait_text(p, "202"));
+    SSL_SESSION *session = SSL_get1_session(p->ssl);
+    tls_disconnect(p);
+    for (unsigned round = 0; round < 2; round++) {
+        p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca, .session = session});
+        cr_assert(tls_handshake(p));
+        cr_assert_eq(SSL_session_reused(p->ssl), round == 0);
+        get(p, "/x");
+        cr_assert(tls_wait_text(p, "202"));
+        tls_disconnect(p);
+        sm_tls_refresh(w.tls, true);
+    }
+    cr_assert_eq(atomic_load(&sm_tls_counters(w.tls)->resumed), 1);
+    SSL_SESSION_free(session);
+    world_close(&w);
+}
+
+Test(tls, too_many_connections)
+{
+    struct world w;
+    struct sm_http_limits limits = sm_http_limits_default;
+    limits.connections_max = 1;
+    world_open(&w, false, false, 10 * SM_SEC, &limits);
+    struct tls_peer *first = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert(tls_handshake(first));
+    struct tls_peer *second = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert_not(tls_handshake(second));
+    cr_assert_eq(PEER_COUNTER(&w.server, connections_refused), 1);
+    tls_disconnect(first);
+    tls_disconnect(second);
+    world_close(&w);
+}
+
+/* Every prefix of a handshake, and bytes flipped in it, must leave the server as it was. */
+Test(tls, broken_handshakes)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    struct tls_peer *model = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    SSL_do_handshake(model->ssl);
+    char *hello;
+    size_t n = (size_t)BIO_get_mem_data(model->to_server, &hello);
+    cr_assert_gt(n, 100);
+    char *copy = malloc(n);
+    for (size_t i = 0; i < n; i += 3) {
+        struct peer_client *c = peer_connect(&w.server);
+        memcpy(copy, hello, n);
+        copy[i] = (char)(copy[i] ^ 0xff);
+        peer_send(c, copy, i % 2 ? n : i + 1);
+        peer_settle(c);
+        peer_disconnect(c);
+    }
+    free(copy);
+    tls_disconnect(model);
+    struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert(tls_handshake(p));
+    get(p, "/x");
+    cr_assert(tls_wait_text(p, "202 Accepted"));
+    cr_assert_gt(all_failures(&w), 10);
+    tls_disconnect(p);
+    world_close(&w);
+}
+
+/* A record that was tampered with ends the connection; nothing of it reaches the handler. */
+Test(tls, tampered_records)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+    cr_assert(tls_handshake(p));
+    SSL_write(p->ssl, "GET /x HTTP/1.1\r\nhost: a\r\n\r\n", 28);
+    char *record;
+    long n = BIO_get_mem_data(p->to_server, &record);
+    record[n - 1] = (char)(record[n - 1] ^ 1);
+    cr_assert(tls_wait_end(p));
+    cr_assert_eq(w.server.requests_seen, 0);
+    tls_disconnect(p);
+    world_close(&w);
+}
