@@ -18,6 +18,7 @@ const struct sm_http_limits sm_http_limits_default = {
     .request_ns = 11 * SM_SEC,
     .idle_ns = 60 * SM_SEC,
     .write_ns = 30 * SM_SEC,
+    .connection_grace_ns = 30 * SM_SEC,
     .linger_ns = 2 * SM_SEC,
     .streams_max = 250,
     .stream_window_bytes = SM_MIB,
@@ -129,6 +130,8 @@ static int64_t timer_period_ns(const struct sm_http_limits *limits)
 {
     int64_t shortest = SM_MIN(SM_MIN(limits->header_ns, limits->request_ns),
                               SM_MIN(SM_MIN(limits->idle_ns, limits->write_ns), limits->linger_ns));
+    if (limits->connection_age_ns)
+        shortest = SM_MIN(shortest, SM_MIN(limits->connection_age_ns, limits->connection_grace_ns));
     return SM_MAX(5 * SM_MS, SM_MIN(shortest / 4, SM_SEC));
 }
 

@@ -50,6 +50,10 @@ struct sm_http_limits {
     int64_t request_ns;               /* end of the headers to the end of the body; over it: 408 or DEADLINE_EXCEEDED */
     int64_t idle_ns;                  /* a connection without a request */
     int64_t write_ns;                 /* a peer that takes nothing of a reply */
+    int64_t connection_age_ns;        /* after this time, 10 % more or less, a connection takes no new requests, so that clients
+                                         connect anew and are spread again: HTTP/2 GOAWAY, HTTP/1 "connection: close" with the
+                                         next reply; 0: never */
+    int64_t connection_grace_ns;      /* what is in flight then has this time, after which the connection is closed */
     int64_t linger_ns;                /* reading on after a refusal, so that the peer gets to see the reply */
     uint32_t streams_max;             /* HTTP/2: concurrent requests of a connection */
     uint32_t stream_window_bytes;     /* HTTP/2: body bytes a client may send ahead on a stream */
@@ -69,6 +73,7 @@ struct sm_http_counters {
     _Atomic uint64_t connections_open;    /* now */
     _Atomic uint64_t connections_http2;   /* of those accepted, spoke HTTP/2 */
     _Atomic uint64_t connections_refused; /* connections_max */
+    _Atomic uint64_t connections_aged;    /* connection_age_ns */
     _Atomic uint64_t connections_broken;  /* ended by an error of the transport or in the middle of a request */
     _Atomic uint64_t requests;            /* header sections that were complete */
     _Atomic uint64_t requests_http2;

@@ -286,7 +286,8 @@ static void respond(struct sm_exchange *x, const struct sm_http_response *respon
 {
     struct sm_conn *conn = x->conn;
     bool is_complete = x->state != SM_EXCHANGE_RECEIVING;
-    bool keep = x->keep_alive && !response->close && !conn->server->is_draining && (is_complete || can_discard_rest(x));
+    bool keep = x->keep_alive && !response->close && !conn->server->is_draining && !conn->is_retiring &&
+                (is_complete || can_discard_rest(x));
     put_head(conn, x, response, keep);
     put_body(conn, x, response);
     x->state = SM_EXCHANGE_REPLIED;

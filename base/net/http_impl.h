@@ -139,12 +139,14 @@ struct sm_conn {
     bool is_closing;
     bool is_lingering; /* replied and half-closed: reading on only so that the peer can see the reply */
     bool peer_ended;
+    bool is_retiring; /* too old: no new requests */
     bool write_pending;
     uint32_t busy; /* depth of calls on this connection: it is not torn down below them */
     enum sm_conn_end end;
     uint64_t deadline_ms;               /* 0: none */
     _Atomic uint64_t *deadline_counter; /* counted when it passes */
     uint64_t write_deadline_ms;
+    uint64_t retire_ms; /* when it is too old, then when it is closed; 0: never */
     uint64_t linger_bytes;
     /* Output: `out` is appended to; `writing` has been queued with the stream; `external` follows `out`. */
     struct sm_payload *out;
