@@ -16,6 +16,9 @@ struct sm_file_stamp {
 struct sm_file_stamp sm_file_stamp(const char *path);
 bool sm_file_stamp_eq(const struct sm_file_stamp *a, const struct sm_file_stamp *b);
 
+/* What became of looking at files that may have changed. */
+enum sm_reload { SM_RELOAD_NOTHING, SM_RELOAD_DONE, SM_RELOAD_FAILED };
+
 /* Appends the content. SM_E_LIMIT: larger than size_max bytes; SM_E_IO: the system said no; *err names the file. */
 enum sm_rc sm_file_read(const char *path, size_t size_max, struct sm_buf *out, struct sm_err *err) SM_MUST_USE;
 

@@ -2,8 +2,6 @@
 #include "base/net/auth.h"
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/log.h"
 
 #include <crypt.h>
 #include <openssl/crypto.h>
@@ -20,8 +18,6 @@ enum {
     USERS_MAX = 10000,
     CRYPT_SHARE = 20, /* one part in so many of the time may go into crypt for wrong passwords */
 };
-
-const char *const sm_auth_answer_names[SM_AUTH_ANSWERS_N] = {"welcome", "missing", "wrong", "busy"};
 
 struct digest {
     uint8_t bytes[DIGEST_BYTES];
@@ -284,20 +280,14 @@ struct sm_auth *sm_auth_new(const char *tokens, const char *users, struct sm_err
     return NULL;
 }
 
-void sm_auth_refresh(struct sm_auth *auth, bool forced)
+enum sm_reload sm_auth_refresh(struct sm_auth *auth, bool forced, struct sm_err *err)
 {
     struct sm_file_stamp tokens = sm_file_stamp(auth->tokens_path), users = sm_file_stamp(auth->users_path);
-    struct sm_err err;
     if (!forced && sm_file_stamp_eq(&tokens, &auth->tokens_seen) && sm_file_stamp_eq(&users, &auth->users_seen))
-        return;
-    if (load(auth, &err) == SM_OK) {
-        count(&auth->counters.reloads);
-        sm_log(SM_LOG_INFO, "credentials_loaded", sm_kv("tokens", (uint64_t)auth->files->tokens_n),
-               sm_kv("users", (uint64_t)auth->files->users_n));
-        return;
-    }
-    count(&auth->counters.reloads_failed);
-    sm_log(SM_LOG_ERROR, "credentials_not_loaded", sm_kv("why", err.text), sm_kv("hint", "those before stay in force"));
+        return SM_RELOAD_NOTHING;
+    bool loaded = load(auth, err) == SM_OK;
+    count(loaded ? &auth->counters.reloads : &auth->counters.reloads_failed);
+    return loaded ? SM_RELOAD_DONE : SM_RELOAD_FAILED;
 }
 
 void sm_auth_free(struct sm_auth *auth)
@@ -477,7 +467,5 @@ enum sm_auth_answer sm_auth_port_ask(struct sm_auth_port *port, struct sm_str au
         answer = ask_token(port, authorization);
     else if (take_scheme(&authorization, "basic"))
         answer = ask_basic(port, authorization);
-    if (SM_UNLIKELY(answer != SM_AUTH_WELCOME))
-        count(&port->auth->counters.refused[answer]);
     return answer;
 }

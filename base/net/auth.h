@@ -14,6 +14,7 @@
 #define SM_NET_AUTH_H
 
 #include "base/base.h"
+#include "base/file.h"
 
 #include <stdatomic.h>
 
@@ -29,13 +30,9 @@ enum sm_auth_answer {
     SM_AUTH_MISSING, /* no credentials, or of a kind that is not asked for */
     SM_AUTH_WRONG,
     SM_AUTH_BUSY,    /* too many wrong passwords at the moment: this one was not looked at */
-    SM_AUTH_ANSWERS_N,
 };
 
-extern const char *const sm_auth_answer_names[SM_AUTH_ANSWERS_N];
-
 struct sm_auth_counters {
-    _Atomic uint64_t refused[SM_AUTH_ANSWERS_N]; /* by answer */
     _Atomic uint64_t crypt_runs;
     _Atomic uint64_t reloads;
     _Atomic uint64_t reloads_failed;
@@ -44,8 +41,9 @@ struct sm_auth_counters {
 /* `tokens`, `users`: paths, at least one is not NULL. NULL when a file cannot be used; *err says why and names the line, never
  * what stands in it. */
 struct sm_auth *sm_auth_new(const char *tokens, const char *users, struct sm_err *err) SM_MUST_USE;
-/* The maker's thread: reads the files again when they changed, or anyhow when `forced`; what cannot be used changes nothing. */
-void sm_auth_refresh(struct sm_auth *auth, bool forced);
+/* The maker's thread: reads the files again when they changed, or anyhow when `forced`; what cannot be used changes nothing,
+ * and *err says why. */
+enum sm_reload sm_auth_refresh(struct sm_auth *auth, bool forced, struct sm_err *err);
 /* After the last port. NULL is allowed. */
 void sm_auth_free(struct sm_auth *auth);
 const struct sm_auth_counters *sm_auth_counters(const struct sm_auth *auth);
@@ -54,7 +52,7 @@ const struct sm_auth_counters *sm_auth_counters(const struct sm_auth *auth);
 struct sm_auth_port *sm_auth_port_new(struct sm_auth *auth) SM_MUST_USE;
 void sm_auth_port_free(struct sm_auth_port *port);
 
-/* `authorization`: the header's value, empty when there is none. Refusals are counted. */
+/* `authorization`: the header's value, empty when there is none. */
 enum sm_auth_answer sm_auth_port_ask(struct sm_auth_port *port, struct sm_str authorization) SM_MUST_USE;
 /* What clients are asked for. */
 bool sm_auth_port_takes_tokens(const struct sm_auth_port *port);

@@ -104,6 +104,14 @@ static void refuse_http(struct sm_exchange *x, enum sm_auth_answer answer)
     sm_http_respond(&x->pub, &response);
 }
 
+static void count_refusal(struct sm_http_counters *c, enum sm_auth_answer answer)
+{
+    sm_http_count(answer == SM_AUTH_MISSING ? &c->credentials_missing
+                  : answer == SM_AUTH_WRONG ? &c->credentials_wrong
+                                            : &c->credentials_unread,
+                  1);
+}
+
 bool sm_door_admit(struct sm_exchange *x)
 {
     if (serve_page(x))
@@ -113,6 +121,7 @@ bool sm_door_admit(struct sm_exchange *x)
     enum sm_auth_answer answer = sm_auth_port_ask(x->server->auth, x->pub.known[SM_HTTP_AUTHORIZATION]);
     if (SM_LIKELY(answer == SM_AUTH_WELCOME))
         return true;
+    count_refusal(&x->server->counters, answer);
     if (x->pub.is_grpc)
         refuse_grpc(x, answer);
     else

@@ -79,6 +79,9 @@ struct sm_http_counters {
     _Atomic uint64_t requests_http2;
     _Atomic uint64_t requests_grpc;
     _Atomic uint64_t requests_refused;   /* replied to by on_headers */
+    _Atomic uint64_t credentials_missing; /* 401, UNAUTHENTICATED */
+    _Atomic uint64_t credentials_wrong;
+    _Atomic uint64_t credentials_unread; /* too many wrong passwords: 429, UNAVAILABLE */
     _Atomic uint64_t requests_malformed; /* 400, protocol errors */
     _Atomic uint64_t headers_too_large;  /* header_bytes_max, headers_max */
     _Atomic uint64_t bodies_too_large;   /* body_bytes_max */

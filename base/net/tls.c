@@ -2,8 +2,6 @@
 #include "base/net/tls.h"
 
 #include "base/buf.h"
-#include "base/file.h"
-#include "base/log.h"
 #include "base/net/tls_context.h"
 
 #include <openssl/err.h>
@@ -162,20 +160,14 @@ struct sm_tls *sm_tls_new(const struct sm_tls_config *config, struct sm_err *err
     return NULL;
 }
 
-void sm_tls_refresh(struct sm_tls *tls, bool forced)
+enum sm_reload sm_tls_refresh(struct sm_tls *tls, bool forced, struct sm_err *err)
 {
     struct stamps now = stamps_of(tls);
-    struct sm_err err;
     if (!forced && stamps_eq(&now, &tls->seen))
-        return;
-    if (load(tls, &err) == SM_OK) {
-        count(&tls->counters.reloads);
-        sm_log(SM_LOG_INFO, "certificate_loaded", sm_kv("file", tls->cert),
-               sm_kv("expires_s", atomic_load_explicit(&tls->counters.expires_s, memory_order_relaxed)));
-        return;
-    }
-    count(&tls->counters.reloads_failed);
-    sm_log(SM_LOG_ERROR, "certificate_not_loaded", sm_kv("why", err.text), sm_kv("hint", "the one before stays in force"));
+        return SM_RELOAD_NOTHING;
+    bool loaded = load(tls, err) == SM_OK;
+    count(loaded ? &tls->counters.reloads : &tls->counters.reloads_failed);
+    return loaded ? SM_RELOAD_DONE : SM_RELOAD_FAILED;
 }
 
 void sm_tls_free(struct sm_tls *tls)

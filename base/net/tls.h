@@ -10,6 +10,7 @@
 #ifndef SM_NET_TLS_H
 #define SM_NET_TLS_H
 
+#include "base/file.h"
 #include "base/net/loop.h"
 #include "base/net/stream.h"
 
@@ -52,9 +53,9 @@ struct sm_tls_counters {
 
 /* NULL when the files cannot be loaded; *err says why. Strings are copied. */
 struct sm_tls *sm_tls_new(const struct sm_tls_config *config, struct sm_err *err) SM_MUST_USE;
-/* The maker's thread: loads the files again when they changed, or anyhow when `forced`. Reads files: not on a loop that has
- * traffic. */
-void sm_tls_refresh(struct sm_tls *tls, bool forced);
+/* The maker's thread: loads the files again when they changed, or anyhow when `forced`; *err says why that failed. Reads
+ * files: not on a loop that has traffic. */
+enum sm_reload sm_tls_refresh(struct sm_tls *tls, bool forced, struct sm_err *err);
 /* After the last port. NULL is allowed. */
 void sm_tls_free(struct sm_tls *tls);
 const struct sm_tls_counters *sm_tls_counters(const struct sm_tls *tls);

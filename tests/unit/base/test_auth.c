@@ -68,6 +68,12 @@ static struct sm_auth *open_auth(const char *token_file, const char *user_file)
     return auth;
 }
 
+static void refresh(struct sm_auth *auth, bool forced)
+{
+    struct sm_err err;
+    (void)sm_auth_refresh(auth, forced, &err);
+}
+
 static uint64_t crypt_runs(const struct sm_auth *auth)
 {
     return atomic_load(&sm_auth_counters(auth)->crypt_runs);
@@ -100,8 +106,6 @@ Test(auth, tokens)
     for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++)
         cr_assert_eq(ask(port, cases[i].header), cases[i].answer, "%s", cases[i].header);
     cr_assert_eq(sm_auth_port_ask(port, (struct sm_str){0}), SM_AUTH_MISSING);
-    cr_assert_eq(atomic_load(&sm_auth_counters(auth)->refused[SM_AUTH_WRONG]), 5);
-    cr_assert_eq(atomic_load(&sm_auth_counters(auth)->refused[SM_AUTH_MISSING]), 7);
     sm_auth_port_free(port);
     sm_auth_free(auth);
 }
@@ -149,7 +153,7 @@ Test(auth, a_password_is_hashed_once)
     cr_assert_eq(crypt_runs(auth), 1);
     cr_assert_eq(ask_basic(first, "grafana:Secret"), SM_AUTH_WRONG); /* what is known of a user lets nobody else in */
     cr_assert_eq(crypt_runs(auth), 2);
-    sm_auth_refresh(auth, true);
+    refresh(auth, true);
     cr_assert_eq(ask_basic(first, "grafana:secret"), SM_AUTH_WELCOME);
     cr_assert_eq(crypt_runs(auth), 3);
     sm_auth_port_free(first);
@@ -178,7 +182,6 @@ Test(auth, wrong_passwords_are_bounded)
     cr_assert_geq(wrong, 1);
     cr_assert_leq(wrong, 1000);
     cr_assert_eq(crypt_runs(auth), 1 + wrong);
-    cr_assert_eq(atomic_load(&sm_auth_counters(auth)->refused[SM_AUTH_BUSY]), busy);
     cr_assert_eq(ask_basic(port, "grafana:secret"), SM_AUTH_WELCOME);
     sm_auth_port_free(port);
     sm_auth_free(auth);
@@ -191,21 +194,21 @@ Test(auth, files_are_replaced_while_it_runs)
     const struct sm_auth_counters *c = sm_auth_counters(auth);
     struct sm_auth_port *port = sm_auth_port_new(auth);
     cr_assert_eq(ask(port, "Bearer one"), SM_AUTH_WELCOME);
-    sm_auth_refresh(auth, false);
+    refresh(auth, false);
     cr_assert_eq(atomic_load(&c->reloads), 0);
     write_file(tokens, "two\n");
     cr_assert_eq(ask(port, "Bearer two"), SM_AUTH_WRONG);
-    sm_auth_refresh(auth, false);
+    refresh(auth, false);
     cr_assert_eq(atomic_load(&c->reloads), 1);
     cr_assert_eq(ask(port, "Bearer one"), SM_AUTH_WRONG);
     cr_assert_eq(ask(port, "Bearer two"), SM_AUTH_WELCOME);
     write_file(tokens, "# nothing\n");
-    sm_auth_refresh(auth, false);
-    sm_auth_refresh(auth, false);
+    refresh(auth, false);
+    refresh(auth, false);
     cr_assert_eq(atomic_load(&c->reloads_failed), 1);
     cr_assert_eq(ask(port, "Bearer two"), SM_AUTH_WELCOME);
     unlink(tokens);
-    sm_auth_refresh(auth, false);
+    refresh(auth, false);
     cr_assert_eq(atomic_load(&c->reloads_failed), 2);
     cr_assert_eq(ask(port, "Bearer two"), SM_AUTH_WELCOME);
     sm_auth_port_free(port);

@@ -75,6 +75,8 @@ Test(door, tokens_at_the_headers)
     speak(c, "OPTIONS /x HTTP/1.1\r\nhost: a\r\norigin: https://a\r\naccess-control-request-method: POST\r\n\r\n", "401");
     cr_assert_eq(w.server.headers_seen, 2);
     cr_assert_eq(PEER_COUNTER(&w.server, requests_refused), 4);
+    cr_assert_eq(PEER_COUNTER(&w.server, credentials_missing), 3);
+    cr_assert_eq(PEER_COUNTER(&w.server, credentials_wrong), 1);
     peer_disconnect(c);
     world_close(&w);
 }

@@ -37,6 +37,12 @@ static void world_close(struct world *w)
     certs_close(&w->certs);
 }
 
+static void refresh(struct world *w, bool forced)
+{
+    struct sm_err err;
+    (void)sm_tls_refresh(w->tls, forced, &err);
+}
+
 static uint64_t failures(const struct world *w, enum sm_tls_failure reason)
 {
     return atomic_load(&sm_tls_counters(w->tls)->failures[reason]);
@@ -348,19 +354,19 @@ Test(tls, certificates_are_replaced_while_connections_stand)
     long first = serial_shown(&w);
     int64_t expires_s = atomic_load(&c->expires_s);
 
-    sm_tls_refresh(w.tls, false); /* nothing changed */
+    refresh(&w, false); /* nothing changed */
     cr_assert_eq(atomic_load(&c->reloads), 0);
 
     certs_issue(&w.certs, "server", 60);
-    sm_tls_refresh(w.tls, false);
+    refresh(&w, false);
     cr_assert_eq(atomic_load(&c->reloads), 1);
     long second = serial_shown(&w);
     cr_assert_neq(second, first);
     cr_assert_geq(atomic_load(&c->expires_s), expires_s + 29 * 86400);
 
     spoil(w.mine.cert); /* a bad one changes nothing, is counted once, and is tried again when it changes */
-    sm_tls_refresh(w.tls, false);
-    sm_tls_refresh(w.tls, false);
+    refresh(&w, false);
+    refresh(&w, false);
     cr_assert_eq(atomic_load(&c->reloads_failed), 1);
     cr_assert_eq(serial_shown(&w), second);
 
@@ -368,19 +374,19 @@ Test(tls, certificates_are_replaced_while_connections_stand)
     certs_open(&others);
     struct cert_files stray = certs_issue(&others, "stray", 30);
     cr_assert_eq(rename(stray.key, w.mine.key), 0); /* of another certificate */
-    sm_tls_refresh(w.tls, false);
+    refresh(&w, false);
     cr_assert_eq(atomic_load(&c->reloads_failed), 2);
 
     unlink(w.mine.cert);
-    sm_tls_refresh(w.tls, false);
+    refresh(&w, false);
     cr_assert_eq(atomic_load(&c->reloads_failed), 3);
     cr_assert_eq(serial_shown(&w), second);
 
     certs_issue(&w.certs, "server", 60);
-    sm_tls_refresh(w.tls, false);
+    refresh(&w, false);
     cr_assert_eq(atomic_load(&c->reloads), 2);
     cr_assert_neq(serial_shown(&w), second);
-    sm_tls_refresh(w.tls, true);
+    refresh(&w, true);
     cr_assert_eq(atomic_load(&c->reloads), 3);
 
     get(before, "/x"); /* the connection from before all that */
@@ -426,7 +432,7 @@ Test(tls, sessions_are_resumed_until_the_certificate_changes)
         get(p, "/x");
         cr_assert(tls_wait_text(p, "202"));
         tls_disconnect(p);
-        sm_tls_refresh(w.tls, true);
+        refresh(&w, true);
     }
     cr_assert_eq(atomic_load(&sm_tls_counters(w.tls)->resumed), 1);
     SSL_SESSION_free(session);
