@@ -27,7 +27,7 @@ struct door {
     struct sm_auth *auth; /* NULL: everybody; one of `credentials` */
     struct sm_cors *cors; /* NULL: no pages */
     struct sm_unix_socket *socket;
-    char address[32]; /* "fd:N" of the socket */
+    char address[32]; /* "@N" of the socket */
     const struct sm_http_counters *counters[INSTANCES_MAX];
     unsigned instances;
 };
@@ -164,7 +164,7 @@ enum sm_rc sm_listeners_fill(struct sm_listeners *l, size_t offset, bool spans, 
     d->socket = sm_unix_listen(path, sm_config_listeners_socket_mode(l->config), err);
     if (!d->socket)
         return err->rc;
-    snprintf(d->address, sizeof d->address, "fd:%d", sm_unix_fd(d->socket));
+    snprintf(d->address, sizeof d->address, "@%d", sm_unix_fd(d->socket));
     listener->address = d->address;
     return SM_OK;
 }

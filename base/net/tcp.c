@@ -241,8 +241,8 @@ struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address,
     listener->ctx = ctx;
     uint16_t port = 0;
     struct sm_err cause = {SM_E_IO, "no usable address"};
-    bool is_shared = strncmp(address, "fd:", 3) == 0;
-    enum sm_rc rc = is_shared ? open_shared(listener, loop, (int)strtol(address + 3, NULL, 10), &cause)
+    bool is_shared = address[0] == '@';
+    enum sm_rc rc = is_shared ? open_shared(listener, loop, (int)strtol(address + 1, NULL, 10), &cause)
                               : open_all(listener, loop, address, &port, &cause);
     if (rc != SM_OK || listener->sockets_n == 0) {
         (void)sm_err_set(err, cause.rc, "cannot listen on \"%s\": %s", address, cause.text);

@@ -12,7 +12,7 @@
 struct sm_tcp_listener;
 
 /* Listens on `address`: "host:port", "1.2.3.4:port", "[v6]:port", or ":port", "*:port" and "[::]:port" for every IPv4 and
- * IPv6 address; or "fd:N": a listening socket that somebody else has opened, and closes after this listener. Port 0 lets the kernel choose; *port_bound (may be NULL) gets the number in any case. A name with several
+ * IPv6 address; or "@N": a listening socket that somebody else has opened, and closes after this listener. Port 0 lets the kernel choose; *port_bound (may be NULL) gets the number in any case. A name with several
  * addresses gets a socket for each. on_accept receives streams that are not reading yet and must set their events. */
 struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address, uint16_t *port_bound,
                                       void (*on_accept)(void *ctx, struct sm_stream *stream), void *ctx,

@@ -1,5 +1,5 @@
 /* Listening sockets in the file system: "unix:/run/spanmill/otlp.sock". One is shared by every loop that accepts from it, as
- * there is no SO_REUSEPORT for them (tcp.h: "fd:N"). Cold path; the maker's thread. */
+ * there is no SO_REUSEPORT for them (tcp.h: "@N"). Cold path; the maker's thread. */
 #ifndef SM_NET_UNIX_SOCKET_H
 #define SM_NET_UNIX_SOCKET_H
 

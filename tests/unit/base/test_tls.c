@@ -501,3 +501,242 @@ Test(tls, tampered_records)
     tls_disconnect(p);
     world_close(&w);
 }
+
+/* ---- a stream below that takes and gives as it likes ---- */
+
+struct fickle {
+    struct sm_stream stream;
+    struct sm_loop *loop;
+    struct sm_loop_message done;
+    uint32_t random;
+    bool is_reading, write_queued, is_closed;
+    char *sent; /* what the server has sent */
+    size_t sent_len;
+};
+
+/* The reader above: what arrives is echoed, and from time to time nobody reads. */
+struct echo {
+    struct sm_stream *stream;
+    uint32_t random;
+    uint8_t room[7000];
+    char *owed;
+    size_t owed_len, owed_sent;
+    bool write_pending, ended, closed, is_reading;
+    unsigned stops;
+};
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+static struct fickle *fickle_of(struct sm_stream *stream)
+{
+    return SM_CONTAINER_OF(stream, struct fickle, stream);
+}
+
+static void fickle_start(struct sm_stream *stream)
+{
+    fickle_of(stream)->is_reading = true;
+}
+
+static void fickle_stop(struct sm_stream *stream)
+{
+    fickle_of(stream)->is_reading = false;
+}
+
+static void fickle_take(struct fickle *f, const void *bytes, size_t n)
+{
+    f->sent = realloc(f->sent, f->sent_len + n + 1);
+    memcpy(f->sent + f->sent_len, bytes, n);
+    f->sent_len += n;
+}
+
+static ssize_t fickle_try_write(struct sm_stream *stream, const struct iovec *parts, size_t n)
+{
+    struct fickle *f = fickle_of(stream);
+    cr_assert_eq(n, 1);
+    cr_assert_not(f->write_queued);
+    size_t take = next_random(&f->random) % 3 ? parts[0].iov_len : next_random(&f->random) % (parts[0].iov_len + 1);
+    fickle_take(f, parts[0].iov_base, take);
+    return (ssize_t)take;
+}
+
+static void on_fickle_done(struct sm_loop_message *message)
+{
+    struct fickle *f = SM_CONTAINER_OF(message, struct fickle, done);
+    if (f->is_closed) {
+        f->stream.events->closed(f->stream.ctx);
+        return;
+    }
+    f->write_queued = false;
+    f->stream.events->written(f->stream.ctx, SM_OK);
+}
+
+static enum sm_rc fickle_write(struct sm_stream *stream, const struct iovec *parts, size_t n)
+{
+    struct fickle *f = fickle_of(stream);
+    cr_assert(!f->write_queued && n == 1);
+    f->write_queued = true;
+    fickle_take(f, parts[0].iov_base, parts[0].iov_len);
+    sm_loop_post_message(f->loop, &f->done);
+    return SM_OK;
+}
+
+static void fickle_finish(struct sm_stream *stream SM_UNUSED)
+{
+}
+
+static void fickle_close(struct sm_stream *stream)
+{
+    struct fickle *f = fickle_of(stream);
+    f->is_closed = true;
+    if (!f->write_queued)
+        sm_loop_post_message(f->loop, &f->done);
+}
+
+static const struct sm_stream_ops fickle_ops = {fickle_start, fickle_stop, fickle_try_write, fickle_write, fickle_finish, fickle_close};
+
+static void echo_flush(struct echo *e)
+{
+    while (!e->write_pending && e->owed_sent < e->owed_len) {
+        size_t half = (e->owed_len - e->owed_sent) / 2;
+        struct iovec parts[2] = {{e->owed + e->owed_sent, half}, {e->owed + e->owed_sent + half, e->owed_len - e->owed_sent - half}};
+        ssize_t taken = e->stream->ops->try_write(e->stream, parts, 2);
+        cr_assert_geq(taken, 0);
+        e->owed_sent += (size_t)taken;
+        if (e->owed_sent == e->owed_len)
+            break;
+        struct iovec rest = {e->owed + e->owed_sent, e->owed_len - e->owed_sent};
+        e->write_pending = true;
+        cr_assert_eq(e->stream->ops->write(e->stream, &rest, 1), SM_OK);
+    }
+}
+
+static void echo_buffer(void *ctx, uint8_t **at, size_t *len)
+{
+    struct echo *e = ctx;
+    *at = e->room;
+    *len = 1 + next_random(&e->random) % sizeof e->room;
+}
+
+static void echo_bytes(void *ctx, uint8_t *at, size_t n)
+{
+    struct echo *e = ctx;
+    cr_assert(e->is_reading, "bytes for a reader that has stopped");
+    if (!e->write_pending && e->owed_sent == e->owed_len)
+        e->owed_len = e->owed_sent = 0;
+    if (!e->write_pending) { /* memory of a queued write stays where it is */
+        e->owed = realloc(e->owed, e->owed_len + n);
+        memcpy(e->owed + e->owed_len, at, n);
+        e->owed_len += n;
+        echo_flush(e);
+    }
+    bool must_stop = e->write_pending;
+    if (must_stop || next_random(&e->random) % 4 == 0) {
+        e->is_reading = false;
+        e->stops++;
+        e->stream->ops->read_stop(e->stream);
+    }
+}
+
+static void echo_ended(void *ctx, enum sm_rc rc SM_UNUSED)
+{
+    ((struct echo *)ctx)->ended = true;
+}
+
+static void echo_written(void *ctx, enum sm_rc rc)
+{
+    struct echo *e = ctx;
+    cr_assert_eq(rc, SM_OK);
+    cr_assert(e->write_pending);
+    e->write_pending = false;
+    e->owed_sent = e->owed_len;
+}
+
+static void echo_closed(void *ctx)
+{
+    ((struct echo *)ctx)->closed = true;
+}
+
+static const struct sm_stream_events echo_events = {echo_buffer, echo_bytes, echo_ended, echo_written, echo_closed};
+
+/* Gives the server some of what the client has written. */
+static void feed(struct fickle *f, BIO *from_client)
+{
+    char *bytes;
+    long n = BIO_get_mem_data(from_client, &bytes);
+    uint8_t *at;
+    size_t room;
+    if (n <= 0 || !f->is_reading)
+        return;
+    f->stream.events->buffer(f->stream.ctx, &at, &room);
+    size_t wanted = 1 + next_random(&f->random) % 40000, take = SM_MIN(SM_MIN((size_t)n, room), wanted);
+    cr_assert_eq(BIO_read(from_client, at, (int)take), (int)take);
+    f->stream.events->bytes(f->stream.ctx, at, take);
+}
+
+static void start_again(struct echo *e)
+{
+    if (e->is_reading || e->write_pending)
+        return;
+    e->is_reading = true;
+    e->stream->ops->read_start(e->stream);
+}
+
+static void echo_a_lot(struct world *w, uint32_t seed, int version)
+{
+    enum { TOTAL = 600000 };
+    struct sm_loop *loop = w->server.loop;
+    struct sm_tls_port *port = sm_tls_port_new(w->tls, loop);
+    struct fickle f = {.stream.ops = &fickle_ops, .loop = loop, .random = seed, .done.fn = on_fickle_done};
+    struct echo e = {.stream = sm_tls_port_accept(port, &f.stream), .random = seed * 7 + 1};
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_min_proto_version(context, version);
+    SSL_CTX_set_max_proto_version(context, version);
+    SSL *ssl = SSL_new(context);
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    BIO_set_mem_eof_return(in, -1);
+    SSL_set_bio(ssl, in, out);
+    SSL_set_connect_state(ssl);
+    e.stream->events = &echo_events;
+    e.stream->ctx = &e;
+    char chunk[30000], got[30000];
+    size_t written = 0, read = 0;
+    for (unsigned turns = 0; read < TOTAL; turns++) {
+        cr_assert_lt(turns, 200000, "seed %u: stuck after %zu of %d", seed, read, TOTAL);
+        size_t wanted = 1 + next_random(&f.random) % sizeof chunk, n = SM_MIN(wanted, TOTAL - written);
+        for (size_t i = 0; i < n; i++)
+            chunk[i] = (char)((written + i) * 31 >> 3);
+        if (n && (int)n == SSL_write(ssl, chunk, (int)n))
+            written += n;
+        feed(&f, out);
+        sm_loop_poll(loop);
+        start_again(&e);
+        BIO_write(in, f.sent, (int)f.sent_len);
+        f.sent_len = 0;
+        for (int m; (m = SSL_read(ssl, got, sizeof got)) > 0; read += (size_t)m) {
+            for (int i = 0; i < m; i++)
+                cr_assert_eq(got[i], (char)((read + (size_t)i) * 31 >> 3), "seed %u, byte %zu", seed, read + (size_t)i);
+        }
+    }
+    cr_assert_gt(e.stops, 10);
+    e.stream->ops->close(e.stream);
+    sm_tls_port_free(port);
+    while (!e.closed)
+        sm_loop_poll(loop);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    free(f.sent);
+    free(e.owed);
+}
+
+Test(tls, readers_and_writers_that_stop_anywhere)
+{
+    struct world w;
+    world_open(&w, false, false, 10 * SM_SEC, NULL);
+    for (uint32_t seed = 1; seed <= 12; seed++)
+        echo_a_lot(&w, seed, seed % 2 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    world_close(&w);
+}

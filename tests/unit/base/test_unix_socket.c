@@ -157,7 +157,7 @@ Test(unix_socket, loops_share_it)
     struct sm_loop *loops[2];
     struct sm_tcp_listener *listeners[2];
     char address[32];
-    snprintf(address, sizeof address, "fd:%d", sm_unix_fd(s));
+    snprintf(address, sizeof address, "@%d", sm_unix_fd(s));
     for (unsigned i = 0; i < 2; i++) {
         loops[i] = sm_loop_new(NULL, NULL);
         listeners[i] = sm_tcp_listen(loops[i], address, NULL, on_accept, &seen[i], &err);
@@ -181,5 +181,5 @@ Test(unix_socket, loops_share_it)
     sm_loop_free(loops[0]);
     sm_loop_free(loops[1]);
     sm_unix_close(s);
-    cr_assert_null(sm_tcp_listen(NULL, "fd:-1", NULL, on_accept, NULL, &err));
+    cr_assert_null(sm_tcp_listen(NULL, "@-1", NULL, on_accept, NULL, &err));
 }
