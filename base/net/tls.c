@@ -65,7 +65,7 @@ struct tls_stream {
     bool has_told_end; /* to the reader, which may still write */
     enum sm_rc end_rc;
     /* Writing: `out` waits while `flying` is with the inner stream. */
-    struct sm_buf out, flying;
+    struct sm_buf out, flying; /* nothing waits unless something flies */
     struct iovec parts[SM_STREAM_PARTS_MAX]; /* of the reader's queued write */
     size_t parts_n;
     bool write_owed, is_finishing, inner_is_finished;
@@ -286,7 +286,7 @@ static void send_output(struct tls_stream *s)
         sm_buf_clear(fresh);
         return;
     }
-    if (!s->flying.size && !s->out.size) {
+    if (!s->flying.size) {
         struct iovec part = {fresh->data, fresh->size};
         ssize_t taken = s->inner->ops->try_write(s->inner, &part, 1);
         sent = taken < 0 ? fresh->size : (size_t)taken; /* broken: reading will tell */
@@ -299,7 +299,7 @@ static void send_output(struct tls_stream *s)
 
 static bool output_is_stuck(const struct tls_stream *s)
 {
-    return s->flying.size || s->out.size;
+    return s->flying.size > 0;
 }
 
 /* Encrypts up to one record; the bytes taken, 0 when nothing can be written now. */

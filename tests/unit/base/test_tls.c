@@ -244,6 +244,25 @@ Test(tls, client_certificates)
     world_close(&w);
 }
 
+/* An alert is not lost because the client has gone on talking: unread bytes would turn the end into a reset. */
+Test(tls, alerts_reach_clients_that_talk_on)
+{
+    struct world w;
+    world_open(&w, true, false, 10 * SM_SEC, NULL);
+    for (unsigned i = 0; i < 10; i++) {
+        struct tls_peer *p = tls_connect(&w.server, &(struct tls_options){.ca = w.certs.ca});
+        char *talk = calloc(1, 100000);
+        cr_assert(tls_handshake(p));
+        cr_assert(tls_send(p, talk, 100000));
+        cr_assert(tls_wait_end(p));
+        cr_assert_not(p->raw->reset);
+        cr_assert_eq(ERR_GET_REASON(p->error), SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED);
+        tls_disconnect(p);
+        free(talk);
+    }
+    world_close(&w);
+}
+
 Test(tls, client_that_does_not_trust_us)
 {
     struct world w;
