@@ -182,6 +182,25 @@ def test_client_certificates(daemon, authority, tmp_path):
     assert d.stat("spanmill_spans_received_total") == 2
 
 
+def test_settings_of_the_documentation(daemon, authority, tmp_path, monkeypatch):
+    """What docs/clients.md tells OpenTelemetry's SDKs to set, all at once."""
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
+
+    tokens = tmp_path / "tokens"
+    tokens.write_text("TOKEN\n")
+    cert, key = authority.issue("client")
+    d = daemon(*QUICK, *tls_settings(authority, f"tls.client_ca={authority.ca}", f"auth.tokens={tokens}"))
+    for name, value in (("CERTIFICATE", authority.ca), ("CLIENT_CERTIFICATE", cert), ("CLIENT_KEY", key),
+                        ("HEADERS", "authorization=Bearer%20TOKEN")):
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", str(value))
+    for make, url in ((Grpc, d.urls["OTLP gRPC"]), (Http, d.urls["OTLP HTTP"].removesuffix("/v1/traces"))):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        ok, trace = export_sdk(make())
+        assert ok
+        wait_for(d, trace)
+
+
 def serial(url, ca):
     """Serial number of the certificate that is shown; SSLError when it is not to be trusted."""
     context = ssl.create_default_context(cafile=str(ca))
