@@ -303,7 +303,8 @@ const struct sm_command sm_command_demo = {
     .summary = "send the traffic of a small shop, to have something to see",
     .help = "Eight services with two databases and a topic, errors and slow paths; every eighth trace comes\n"
             "through Istio's ingress proxy and sidecar, which report as Zipkin and share one span id. Waits for\n"
-            "the daemon, goes on after its restart, and ends with Ctrl-C.",
+            "the daemon, goes on after its restart, and ends with Ctrl-C. SPANMILL_CA, SPANMILL_TOKEN and the like\n"
+            "open guarded listeners, as for graph.",
     .options = {[OPTION_OTLP] = {"otlp", 0, "URL", "where OTLP goes (" DEFAULT_OTLP ")"},
                 [OPTION_ZIPKIN] = {"zipkin", 0, "URL", "where the proxies' spans go (" DEFAULT_ZIPKIN ")"},
                 [OPTION_RATE] = {"rate", 'r', "N", "traces a second (20)"},

@@ -9,6 +9,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
@@ -337,6 +338,66 @@ def test_metrics_behind_a_token(daemon, authority, tmp_path):
     assert status(url.replace("/metrics", "/-/ready")) == 200
     assert status(d.urls["Query"] + "api/services") == 401
     assert status(d.urls["Query"] + "api/services", authorization="Bearer scraper") == 200
+
+
+def test_subcommands_at_a_guarded_daemon(daemon, authority, tmp_path):
+    tokens, users = tmp_path / "tokens", tmp_path / "users"
+    tokens.write_text("sesame\n")
+    hashed = subprocess.run(["openssl", "passwd", "-6", "pass"], check=True, capture_output=True, text=True).stdout
+    users.write_text(f"me:{hashed}")
+    cert, key = authority.issue("server")
+    mine = authority.issue("client")
+    d = daemon(*QUICK, f"tls.cert={cert}", f"tls.key={key}", f"tls.client_ca={authority.ca}", f"auth.tokens={tokens}",
+               f"auth.users={users}", "listeners=[{name: metrics, tls: {cert: off}, auth: {tokens: off, users: off}}]")
+    files = {"SPANMILL_CA": str(authority.ca), "SPANMILL_CERT": str(mine[0]), "SPANMILL_KEY": str(mine[1])}
+    urls = {f"--{name}": d.urls[protocol].split("/v1")[0].split("/api")[0] for name, protocol in (("otlp", "OTLP HTTP"), ("zipkin", "Zipkin"))}
+    arguments = [part for pair in urls.items() for part in pair]
+
+    def run_as(*command, **more):
+        return run(*command, env={**os.environ, **more})
+
+    sent = run_as("demo", "--count", "20", "--rate", "500", *arguments, **files, SPANMILL_TOKEN="sesame")
+    assert sent.returncode == 0, sent.stderr
+
+    def graph(**more):
+        return run_as("graph", "--from", d.urls["Query"].rstrip("/"), "--format", "csv", **more)
+
+    poll(lambda: '"frontend"' in graph(**files, SPANMILL_USER="me:pass").stdout, "the demo's graph")
+    for refused in (graph(**files), graph(**files, SPANMILL_TOKEN="sesame-not"), graph(SPANMILL_TOKEN="sesame")):
+        assert refused.returncode == 1 and "sesame" not in refused.stderr
+    assert "credentials are missing" in graph(**files).stderr
+
+
+def test_nobody_notices_a_reload(daemon, authority, tmp_path):
+    """Certificates and tokens change while requests come on new connections: none is refused."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("sesame\n")
+    d = daemon(*QUICK, *tls_settings(authority, f"auth.tokens={tokens}"))
+    context = ssl.create_default_context(cafile=str(authority.ca))
+    statuses, stop = [], threading.Event()
+
+    def send(sender):
+        while not stop.is_set():
+            statuses.append(post_otlp(d.urls["OTLP HTTP"], otlp((TRACE + sender, len(statuses) + 1, 0, "x")),
+                                      {"authorization": "Bearer sesame"}, context)[0])
+
+    senders = [threading.Thread(target=send, args=(i,)) for i in range(4)]
+    for sender in senders:
+        sender.start()
+    for i in range(10):
+        authority.issue("server")
+        fresh = tmp_path / "tokens.new"
+        fresh.write_text(f"sesame\nother-{i}\n")
+        os.rename(fresh, tokens)
+        d.process.send_signal(signal.SIGHUP)
+        poll(lambda: d.stat("spanmill_auth_reloads_total") > i, "the reload")
+    stop.set()
+    for sender in senders:
+        sender.join()
+    assert len(statuses) > 20 and set(statuses) == {200}
+    assert d.stat("spanmill_tls_reloads_failed_total") == 0 == d.stat("spanmill_auth_reloads_failed_total")
+    assert d.stat("spanmill_spans_received_total") == len(statuses)
+    assert d.end() == 0
 
 
 # ---- pages of other sites ----
