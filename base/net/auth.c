@@ -48,8 +48,7 @@ struct sm_auth {
     pthread_mutex_t lock; /* guards `files`: per reload and port */
     struct files *files;
     _Atomic uint64_t generation;
-    pthread_mutex_t crypt_lock; /* guards what follows: per password that was not seen before */
-    struct crypt_data *crypt;
+    pthread_mutex_t credit_lock; /* guards what follows and the learning of digests: per password that was not seen before */
     int64_t credit_ns, credit_at_ns;
     _Atomic int64_t no_credit_before_ns; /* so that a flood is turned away without the lock */
     struct sm_auth_counters counters;
@@ -60,6 +59,7 @@ struct sm_auth_port {
     struct files *files; /* of `generation` */
     uint64_t generation;
     EVP_MD_CTX *digester;
+    struct crypt_data *crypt; /* made when it is needed */
 };
 
 static void count(_Atomic uint64_t *counter)
@@ -212,6 +212,25 @@ static enum sm_rc read_file(struct sm_auth *auth, EVP_MD_CTX *digester, struct f
     return rc;
 }
 
+static void learn(struct user *user, const struct digest *digest)
+{
+    if (atomic_load_explicit(&user->verified, memory_order_relaxed))
+        return;
+    user->digest = *digest;
+    atomic_store_explicit(&user->verified, true, memory_order_release);
+}
+
+/* What is known of users whose hash is the same as before need not be found out again. */
+static void keep_what_is_known(struct files *f, const struct files *former)
+{
+    for (size_t i = 0; former && i < former->users_n; i++) {
+        const struct user *was = &former->users[i];
+        struct user *is = find_user(f, sm_str_c(was->name));
+        if (is && atomic_load_explicit(&was->verified, memory_order_acquire) && strcmp(is->hash, was->hash) == 0)
+            learn(is, &was->digest);
+    }
+}
+
 /* Stamps are taken before the files are read: what changes meanwhile is read again next time. */
 static enum sm_rc load(struct sm_auth *auth, struct sm_err *err)
 {
@@ -229,6 +248,7 @@ static enum sm_rc load(struct sm_auth *auth, struct sm_err *err)
         files_put(f);
         return rc;
     }
+    keep_what_is_known(f, auth->files);
     pthread_mutex_lock(&auth->lock);
     struct files *former = auth->files;
     auth->files = f;
@@ -246,10 +266,8 @@ static void unref(struct sm_auth *auth)
         return;
     files_put(auth->files);
     pthread_mutex_destroy(&auth->lock);
-    pthread_mutex_destroy(&auth->crypt_lock);
+    pthread_mutex_destroy(&auth->credit_lock);
     EVP_MD_free(auth->sha256);
-    explicit_bzero(auth->crypt, sizeof *auth->crypt);
-    free(auth->crypt);
     explicit_bzero(auth->key, sizeof auth->key);
     free(auth->tokens_path);
     free(auth->users_path);
@@ -267,12 +285,11 @@ struct sm_auth *sm_auth_new(const char *tokens, const char *users, struct sm_err
     auth->tokens_path = copy_text(tokens);
     auth->users_path = copy_text(users);
     auth->refs = 1;
-    auth->crypt = sm_xcalloc(1, sizeof *auth->crypt);
     auth->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     auth->credit_ns = SM_AUTH_CRYPT_BURST_NS;
     auth->credit_at_ns = sm_clock_mono_ns();
     pthread_mutex_init(&auth->lock, NULL);
-    pthread_mutex_init(&auth->crypt_lock, NULL);
+    pthread_mutex_init(&auth->credit_lock, NULL);
     SM_ASSERT(auth->sha256 && RAND_bytes(auth->key, sizeof auth->key) == 1);
     if (load(auth, err) == SM_OK)
         return auth;
@@ -317,6 +334,9 @@ void sm_auth_port_free(struct sm_auth_port *port)
         return;
     files_put(port->files);
     EVP_MD_CTX_free(port->digester);
+    if (port->crypt)
+        explicit_bzero(port->crypt, sizeof *port->crypt);
+    free(port->crypt);
     unref(port->auth);
     free(port);
 }
@@ -363,29 +383,45 @@ static enum sm_auth_answer ask_token(struct sm_auth_port *port, struct sm_str to
 
 /* ---- passwords ---- */
 
-static void refill_credit(struct sm_auth *auth, int64_t now_ns)
+/* Whether a password may be hashed now. */
+static bool has_credit(struct sm_auth *auth)
 {
+    int64_t now_ns = sm_clock_mono_ns();
+    if (now_ns < atomic_load_explicit(&auth->no_credit_before_ns, memory_order_relaxed))
+        return false;
+    pthread_mutex_lock(&auth->credit_lock);
     auth->credit_ns = SM_MIN(SM_AUTH_CRYPT_BURST_NS, auth->credit_ns + (now_ns - auth->credit_at_ns) / CRYPT_SHARE);
     auth->credit_at_ns = now_ns;
+    bool has_some = auth->credit_ns > 0;
+    pthread_mutex_unlock(&auth->credit_lock);
+    return has_some;
 }
 
-/* Under the lock: wrong passwords are charged the time that they took. A name that is not there takes as long as one that
- * is. */
-static bool run_crypt(struct sm_auth *auth, const struct files *f, const struct user *user, const char *password)
+/* Wrong passwords are charged the time that they took; right ones are learnt. */
+static void settle(struct sm_auth *auth, struct user *user, const struct digest *given, bool right, int64_t took_ns)
 {
-    const struct user *measured = user ? user : &f->users[0];
-    int64_t start_ns = sm_clock_mono_ns();
-    count(&auth->counters.crypt_runs);
-    const char *hash = crypt_r(password, measured->hash, auth->crypt);
+    pthread_mutex_lock(&auth->credit_lock);
+    if (right) {
+        learn(user, given);
+    } else {
+        auth->credit_ns -= took_ns;
+        if (auth->credit_ns <= 0)
+            atomic_store_explicit(&auth->no_credit_before_ns, sm_clock_mono_ns() - auth->credit_ns * CRYPT_SHARE,
+                                  memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&auth->credit_lock);
+}
+
+/* A name that is not there takes as long as one that is. */
+static bool run_crypt(struct sm_auth_port *port, const struct user *user, const char *password)
+{
+    const struct user *measured = user ? user : &port->files->users[0];
+    if (!port->crypt)
+        port->crypt = sm_xcalloc(1, sizeof *port->crypt);
+    count(&port->auth->counters.crypt_runs);
+    const char *hash = crypt_r(password, measured->hash, port->crypt);
     size_t n = strlen(measured->hash);
-    bool right = hash && strlen(hash) == n && CRYPTO_memcmp(hash, measured->hash, n) == 0 && user;
-    int64_t end_ns = sm_clock_mono_ns();
-    if (right)
-        return true;
-    auth->credit_ns -= end_ns - start_ns;
-    if (auth->credit_ns <= 0)
-        atomic_store_explicit(&auth->no_credit_before_ns, end_ns - auth->credit_ns * CRYPT_SHARE, memory_order_relaxed);
-    return false;
+    return hash && strlen(hash) == n && CRYPTO_memcmp(hash, measured->hash, n) == 0 && user;
 }
 
 static bool is_verified(const struct user *user, const struct digest *given)
@@ -393,40 +429,27 @@ static bool is_verified(const struct user *user, const struct digest *given)
     return user && atomic_load_explicit(&user->verified, memory_order_acquire) && digest_eq(&user->digest, given);
 }
 
-static enum sm_auth_answer ask_crypt(struct sm_auth *auth, struct files *f, struct user *user, const struct digest *given,
-                                     const char *password)
+static enum sm_auth_answer ask_crypt(struct sm_auth_port *port, struct user *user, const struct digest *given, const char *password)
 {
-    int64_t now_ns = sm_clock_mono_ns();
-    enum sm_auth_answer answer = SM_AUTH_BUSY;
-    if (now_ns < atomic_load_explicit(&auth->no_credit_before_ns, memory_order_relaxed))
+    if (!has_credit(port->auth))
         return SM_AUTH_BUSY;
-    pthread_mutex_lock(&auth->crypt_lock);
-    refill_credit(auth, sm_clock_mono_ns());
-    if (is_verified(user, given)) { /* another loop was faster */
-        answer = SM_AUTH_WELCOME;
-    } else if (auth->credit_ns > 0) {
-        answer = run_crypt(auth, f, user, password) ? SM_AUTH_WELCOME : SM_AUTH_WRONG;
-        if (answer == SM_AUTH_WELCOME && !atomic_load_explicit(&user->verified, memory_order_relaxed)) {
-            user->digest = *given;
-            atomic_store_explicit(&user->verified, true, memory_order_release);
-        }
-    }
-    pthread_mutex_unlock(&auth->crypt_lock);
-    return answer;
+    int64_t start_ns = sm_clock_mono_ns();
+    bool right = run_crypt(port, user, password);
+    settle(port->auth, user, given, right, sm_clock_mono_ns() - start_ns);
+    return right ? SM_AUTH_WELCOME : SM_AUTH_WRONG;
 }
 
 /* `pair` is "name:password", terminated. */
 static enum sm_auth_answer ask_pair(struct sm_auth_port *port, char *pair, size_t len)
 {
-    struct files *f = port->files;
     char *colon = memchr(pair, ':', len);
     if (!colon || strlen(pair) != len)
         return SM_AUTH_WRONG;
-    struct user *user = find_user(f, sm_str(pair, (size_t)(colon - pair)));
+    struct user *user = find_user(port->files, sm_str(pair, (size_t)(colon - pair)));
     struct digest given = digest_of(port->auth, port->digester, sm_str(pair, len));
     if (SM_LIKELY(is_verified(user, &given)))
         return SM_AUTH_WELCOME;
-    return ask_crypt(port->auth, f, user, &given, colon + 1);
+    return ask_crypt(port, user, &given, colon + 1);
 }
 
 static enum sm_auth_answer ask_basic(struct sm_auth_port *port, struct sm_str encoded)

@@ -4,9 +4,10 @@
  * `mkpasswd` write them: bcrypt, yescrypt, SHA-512, SHA-256. Blank lines and lines that begin with # are skipped.
  *
  * Only digests of tokens and passwords are kept, made with a key that each process draws; they are compared in constant
- * time. A password is hashed by crypt once per user and file; after that its digest is known. Wrong passwords are what
- * crypt could be made to run for again and again, so the time that it may take for them is bounded for the process:
- * SM_AUTH_CRYPT_BURST_NS at once, 5 % of the time in the long run. Whoever comes beyond that is asked to try again.
+ * time. A password is hashed by crypt once per user and hash, on the loop of whoever comes with it; after that its digest is
+ * known. Wrong passwords are what crypt could be made to run for again and again, so the time that it may take for them is
+ * bounded for the process: SM_AUTH_CRYPT_BURST_NS at once, 5 % of the time in the long run. Whoever comes beyond that is
+ * asked to try again.
  *
  * One thread makes, refreshes and frees a struct sm_auth; any loop asks it through a port of its own. No lock and no memory
  * is taken for an answer, except for a password that was not seen before. */

@@ -1,5 +1,6 @@
 """What stands in front of the listeners: TLS, credentials, limits, pages of other sites, sockets in the file system."""
 import base64
+import gzip
 import http.client
 import json
 import os
@@ -500,12 +501,32 @@ def test_ipv6(daemon):
 
 
 def test_limits_of_single_listeners(daemon):
-    d = daemon("limits.body_bytes_max=64KiB",
-               "listeners=[{name: zipkin, limits: {body_bytes_max: 1KiB}}, {name: otlp_grpc, limits: {inflate_ratio_max: 2}}]")
+    d = daemon("limits.body_bytes_max=64KiB", "limits.inflate_ratio_max=10000",
+               "listeners=[{name: zipkin, limits: {body_bytes_max: 4KiB, inflate_ratio_max: 2}}, "
+               "{name: jaeger_http, limits: {idle_timeout: 200ms}}]")
     assert post_otlp(d.urls["OTLP HTTP"], b"\0" * 2000)[0] == 400
-    assert post_otlp(d.urls["Zipkin"], b"[" + b" " * 2000 + b"]")[0] == 413
+    assert post_otlp(d.urls["Zipkin"], b"[" + b" " * 5000 + b"]")[0] == 413
     assert post_otlp(d.urls["OTLP HTTP"], b"\0" * 70000)[0] == 413
+    # Two million spaces are a body of 2 KB: allowed here, too much there.
+    packed = gzip.compress(b" " * 2_000_000)
+    assert post_otlp(d.urls["OTLP HTTP"], packed, {"content-encoding": "gzip", "content-type": "application/json"})[0] == 400
+    assert post_otlp(d.urls["Zipkin"], packed, {"content-encoding": "gzip", "content-type": "application/json"})[0] == 413
     assert d.stat("spanmill_listener_requests_refused_total", listener="zipkin", reason="body_too_large") == 1
+    host, port = address_of(d.urls["Jaeger HTTP"]).rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=10) as silent:
+        assert silent.recv(1) == b""
+    assert d.stat("spanmill_listener_connections_cut_total", listener="jaeger_http", reason="idle") == 1
+
+
+def test_memory_that_a_zstd_body_asks_for(daemon):
+    zstandard = pytest.importorskip("zstandard")
+    parameters = zstandard.ZstdCompressionParameters(window_log=24, compression_level=1)
+    body = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    body = body.compress(otlp((TRACE, 1, 0, "x"))) + body.flush()
+    d = daemon(*QUICK, "listeners=[{name: otlp_grpc, limits: {zstd_window_max: 16MiB}}]")
+    headers = {"content-encoding": "zstd"}
+    assert post_otlp(d.urls["OTLP HTTP"], body, headers)[0] == 413
+    assert post_otlp(d.urls["OTLP gRPC"] + "/v1/traces", body, headers)[0] == 200
 
 
 def test_old_connections_are_spread_again(daemon):
