@@ -26,6 +26,7 @@ struct door {
     const struct sm_tls_counters *tls_counters;
     struct sm_auth *auth; /* NULL: everybody; one of `credentials` */
     struct sm_cors *cors; /* NULL: no pages */
+    bool takes_spans;
     struct sm_unix_socket *socket;
     char address[32]; /* "@N" of the socket */
     const struct sm_http_counters *counters[INSTANCES_MAX];
@@ -155,6 +156,7 @@ enum sm_rc sm_listeners_fill(struct sm_listeners *l, size_t offset, bool spans, 
     static const char *const open_paths[] = {"/-/healthy", "/-/ready", NULL};
     struct door *d = find(l, offset);
     const char *address = *(char *const *)((const char *)l->config + offset), *path = sm_unix_path(address);
+    d->takes_spans = spans;
     listener->http = d->config.http;
     listener->inflate = d->config.inflate;
     listener->door = (struct sm_http_door){d->tls, d->auth, spans ? d->cors : NULL, open_paths};
@@ -167,6 +169,16 @@ enum sm_rc sm_listeners_fill(struct sm_listeners *l, size_t offset, bool spans, 
     snprintf(d->address, sizeof d->address, "@%d", sm_unix_fd(d->socket));
     listener->address = d->address;
     return SM_OK;
+}
+
+void sm_listeners_drain(struct sm_listeners *l)
+{
+    for (unsigned i = 0; i < l->count; i++) {
+        if (!l->doors[i].takes_spans)
+            continue;
+        sm_unix_close(l->doors[i].socket);
+        l->doors[i].socket = NULL;
+    }
 }
 
 void sm_listeners_watch(struct sm_listeners *l, size_t offset, const struct sm_http_counters *counters)

@@ -19,6 +19,8 @@ void sm_listeners_free(struct sm_listeners *l);
  * socket in the file system, which is opened now. `spans`: it takes spans, so that pages may post to it. */
 enum sm_rc sm_listeners_fill(struct sm_listeners *l, size_t offset, bool spans, struct sm_listener *listener,
                              struct sm_err *err) SM_MUST_USE;
+/* Closes the sockets in the file system of those that take spans, so that nobody waits there for a daemon that is going. */
+void sm_listeners_drain(struct sm_listeners *l);
 /* Its connections are counted here, too, for as long as the object lives; an instance per call. NULL: nothing to count. */
 void sm_listeners_watch(struct sm_listeners *l, size_t offset, const struct sm_http_counters *counters);
 

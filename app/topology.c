@@ -394,6 +394,7 @@ void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns)
     t->started = false;
     if (t->admin)
         sm_admin_set_ready(t->admin, false);
+    sm_listeners_drain(t->listeners);
     struct stop_call call = {t, timeout_ns};
     pthread_t thread;
     if (pthread_create(&thread, NULL, stop_main, &call) != 0) {

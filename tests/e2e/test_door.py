@@ -2,9 +2,11 @@
 import base64
 import gzip
 import http.client
+import http.server
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -431,6 +433,56 @@ def test_pages_of_other_sites(daemon):
     assert "access-control-allow-origin" not in ask(d.urls["Query"] + "api/services", "GET", "https://www.shop.example")[1]
 
 
+PAGE = """<!doctype html><body>pending<script>
+const span = (id, name) => JSON.stringify({resourceSpans: [{resource: {attributes: [{key: "service.name", value: {stringValue: "page"}}]},
+  scopeSpans: [{spans: [{traceId: TRACE, spanId: id, name, kind: 1, startTimeUnixNano: "1700000000000000000",
+                         endTimeUnixNano: "1700000000100000000"}]}]}]});
+const send = (id, name, headers) => fetch(OTLP, {method: "POST", body: span(id, name), headers: {"content-type": "application/json", ...headers}})
+  .then(reply => reply.status, () => "blocked");
+(async () => {
+  const results = [await send("000000000000000a", "fetched", {authorization: "Bearer sesame", "x-tenant": "a"}),
+                   await send("000000000000000b", "no-token", {}),
+                   await send("000000000000000c", "other-header", {authorization: "Bearer sesame", "x-other": "a"}),
+                   await fetch(QUERY, {headers: {authorization: "Bearer sesame"}}).then(reply => reply.status, () => "blocked"),
+                   navigator.sendBeacon(OPEN, new Blob([span("000000000000000d", "beacon")], {type: "application/json"}))];
+  document.body.textContent = "results " + results.join(" ");
+})();
+</script></body>"""
+
+
+@pytest.mark.skipif(not shutil.which("chromium-headless-shell"), reason="no chromium-headless-shell")
+def test_a_browser(daemon, tmp_path):
+    """A page of another origin sends spans by fetch and by sendBeacon, and reads nothing."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("sesame\n")
+    d = daemon(*QUICK, f"auth.tokens={tokens}", "cors={origins: ['http://localhost:*'], headers: [x-tenant]}",
+               f"listeners=[{OPEN_TO_TESTS}, {{name: otlp_grpc, auth: {{tokens: off}}}}]")
+    page = PAGE
+    for name, value in (("TRACE", f"{TRACE:032x}"), ("OTLP", d.urls["OTLP HTTP"]), ("QUERY", d.urls["Query"] + "api/services"),
+                        ("OPEN", d.urls["OTLP gRPC"] + "/v1/traces")):
+        page = re.sub(rf"\b{name}\b", json.dumps(value), page)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    shell = ["chromium-headless-shell", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom",
+             f"--user-data-dir={tmp_path}/profile", f"http://localhost:{server.server_port}/"]
+    shown = subprocess.run(shell, capture_output=True, text=True, timeout=60).stdout
+    server.shutdown()
+    server.server_close()
+    assert re.search(r"results (.*?)<", shown).group(1) == "200 401 blocked blocked true"
+    poll(lambda: d.stored_spans(TRACE) == ["beacon", "fetched"], "both spans")
+
+
 # ---- addresses ----
 
 
@@ -469,7 +521,7 @@ def test_sockets_in_the_file_system(daemon, tmp_path):
     d = daemon(*QUICK, *settings, again=d)  # what a dead process left behind is in nobody's way
     assert curl(query_path, "http://localhost/api/services")
     assert d.end() == 0
-    assert not http_path.exists() and not grpc_path.exists()
+    assert not query_path.exists() and not http_path.exists() and not grpc_path.exists()
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
