@@ -86,9 +86,8 @@ static void on_request(void *ctx, struct sm_http_exchange *x)
         sm_http_reply(x, 404, "text/plain", SM_STR("404 not found: /metrics, /-/healthy, /-/ready\n"));
 }
 
-struct sm_admin *sm_admin_open(struct sm_loop *loop, const struct sm_http_limits *limits, const char *address,
-                               const struct sm_prom_registry *registry, void (*before_scrape)(void *ctx), void *ctx,
-                               uint16_t *port, struct sm_err *err)
+struct sm_admin *sm_admin_open(struct sm_loop *loop, const struct sm_listener *listener, const struct sm_prom_registry *registry,
+                               void (*before_scrape)(void *ctx), void *ctx, uint16_t *port, struct sm_err *err)
 {
     static const struct sm_http_handler handler = {.on_request = on_request};
     struct sm_admin *a = sm_xcalloc(1, sizeof *a);
@@ -96,10 +95,15 @@ struct sm_admin *sm_admin_open(struct sm_loop *loop, const struct sm_http_limits
     a->before_scrape = before_scrape;
     a->ctx = ctx;
     a->payloads = sm_payload_pool_new(SM_MIB);
-    a->server = sm_http_server_new(loop, limits, a->payloads, &handler, a);
-    if (sm_http_server_listen(a->server, address, port, err) != SM_OK)
-        *port = 0;
+    a->server = sm_http_server_new(loop, &listener->http, a->payloads, &handler, a);
+    sm_http_server_set_door(a->server, &listener->door);
+    err->rc = sm_http_server_listen(a->server, listener->address, port, err);
     return a;
+}
+
+const struct sm_http_counters *sm_admin_counters(const struct sm_admin *a)
+{
+    return sm_http_server_counters(a->server);
 }
 
 void sm_admin_set_ready(struct sm_admin *a, bool ready)

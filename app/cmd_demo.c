@@ -360,7 +360,7 @@ const struct sm_command sm_command_demo = {
     .help = "Eight services with two databases and a topic, errors and slow paths; every eighth trace comes\n"
             "through Istio's ingress proxy and sidecar, which report as Zipkin and share one span id, to an\n"
             "application that reports by a Jaeger client. Waits for the daemon, goes on after its restart, and\n"
-            "ends with Ctrl-C.",
+            "ends with Ctrl-C. SPANMILL_CA, SPANMILL_TOKEN and the like open guarded listeners, as for graph.",
     .options = {[OPTION_OTLP] = {"otlp", 0, "URL", "where OTLP goes (" DEFAULT_OTLP ")"},
                 [OPTION_ZIPKIN] = {"zipkin", 0, "URL", "where the proxies' spans go (" DEFAULT_ZIPKIN ")"},
                 [OPTION_JAEGER] = {"jaeger", 0, "HOST:PORT", "where the datagrams behind the proxies go (" DEFAULT_JAEGER ")"},

@@ -212,7 +212,8 @@ const struct sm_command sm_command_graph = {
     .help = "Without FILE it asks a running daemon. With FILE it replays recordings (see replay; \"-\" is standard\n"
             "input) and writes nothing but the graph; --lookback then counts from the end of the recording. Times\n"
             "are RFC 3339 (2026-03-01T12:00:00Z) or Unix time in s, ms, us or ns. The graph knows minutes, and\n"
-            "older times by hours and days.",
+            "older times by hours and days. What the daemon asks for is taken from SPANMILL_CA (a file),\n"
+            "SPANMILL_CERT and SPANMILL_KEY, and from SPANMILL_TOKEN or SPANMILL_USER (name:password).",
     .options = {SM_CONFIG_OPTIONS,
                 [OPTION_FROM] = {"from", 0, "URL", "the daemon's query listener (" DEFAULT_FROM ")"},
                 [OPTION_FORMAT] = {"format", 'f', "FORMAT", "json, dot or csv (json)"},

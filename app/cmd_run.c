@@ -11,9 +11,9 @@
 
 enum { DRAIN_TIMEOUT_S = 30 };
 
-/* SIGINT and SIGTERM end the run; a second one ends the process where it stands. */
+/* SIGINT and SIGTERM end the run; a second one ends the process where it stands. SIGHUP loads certificates and credentials. */
 struct signals {
-    uv_signal_t interrupt, terminate;
+    uv_signal_t interrupt, terminate, hangup;
     struct sm_topology *topology;
     bool ending;
 };
@@ -31,24 +31,33 @@ static void on_signal(uv_signal_t *handle, int number)
     sm_topology_end(s->topology);
 }
 
+static void on_hangup(uv_signal_t *handle, int number SM_UNUSED)
+{
+    sm_topology_reload(((struct signals *)handle->data)->topology);
+}
+
 static void watch_signals(struct signals *s, struct sm_topology *t)
 {
     *s = (struct signals){.topology = t};
     uv_loop_t *loop = sm_loop_uv(sm_topology_loop(t));
     uv_signal_init(loop, &s->interrupt);
     uv_signal_init(loop, &s->terminate);
-    s->interrupt.data = s->terminate.data = s;
+    uv_signal_init(loop, &s->hangup);
+    s->interrupt.data = s->terminate.data = s->hangup.data = s;
     uv_signal_start(&s->interrupt, on_signal, SIGINT);
     uv_signal_start(&s->terminate, on_signal, SIGTERM);
+    uv_signal_start(&s->hangup, on_hangup, SIGHUP);
 }
 
 static void unwatch_signals(struct signals *s)
 {
     uv_close((uv_handle_t *)&s->interrupt, NULL);
     uv_close((uv_handle_t *)&s->terminate, NULL);
+    uv_close((uv_handle_t *)&s->hangup, NULL);
     /* From here on a signal ends the process: draining goes on in this thread. */
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_IGN);
 }
 
 /* However many there are: none of the lines is held back. */
@@ -125,7 +134,7 @@ const struct sm_command sm_command_run = {
     .summary = "receive, sample, analyse, store and forward spans",
     .help = "Starts the daemon. Without a configuration it listens on loopback with the defaults of `spanmill help config` and\n"
             "keeps every trace. SIGINT and SIGTERM close all windows with a real decision, let sinks deliver, and end it; a\n"
-            "second signal ends it at once.",
+            "second signal ends it at once. SIGHUP loads certificates and files of credentials again.",
     .options = {SM_CONFIG_OPTIONS},
     .run = run,
 };

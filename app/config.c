@@ -1,5 +1,6 @@
 /* Defaults, files, assignments, and what must hold between keys. */
 #include "app/config.h"
+#include "app/config_listeners.h"
 #include "app/config_value.h"
 #include "app/config_yaml.h"
 
@@ -310,6 +311,7 @@ bool sm_config_validate(const struct sm_config *c, struct sm_config_report *repo
 {
     unsigned before = report->count;
     validate_listeners(c, report);
+    sm_config_listeners_validate(c, report);
     validate_rules(&c->rules, report);
     validate_sinks(&c->sinks, report);
     if (c->windows.after_root_ns > c->windows.max_age_ns || c->windows.idle_ns > c->windows.max_age_ns)

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/net/http.h"
+#include "base/net/inflate.h"
 #include "base/secret.h"
 #include "pipeline/sink_queue.h"
 #include "sinks/otlp.h"
@@ -116,6 +117,31 @@ struct sm_config_sink {
     uint64_t queue_bytes_max; /* 0: unset */
 };
 
+/* What differs for one listener. NULL and 0: as in the section of the same name. */
+struct sm_config_listener {
+    struct sm_config_pos pos;
+    char *name;
+    struct {
+        char *cert, *key, *client_ca;
+    } tls;
+    struct {
+        char *tokens, *users;
+    } auth;
+    struct {
+        struct sm_config_strings origins;
+    } cors;
+    struct sm_http_limits http;
+    struct sm_inflate_limits inflate;
+    uint64_t zstd_window_bytes_max;
+};
+
+struct sm_config_listeners {
+    struct sm_config_listener *items;
+    size_t n;
+};
+
+enum sm_config_tls_version { SM_CONFIG_TLS_1_2, SM_CONFIG_TLS_1_3 };
+
 struct sm_config_sinks {
     struct sm_config_sink *items;
     size_t n;
@@ -126,7 +152,21 @@ struct sm_config {
     struct {
         char *otlp_grpc, *otlp_http, *zipkin, *query, *metrics; /* NULL: off */
         char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc, *jaeger_sampling, *jaeger_sampling_grpc;
+        char *socket_mode; /* octal */
     } listen;
+    struct {
+        char *cert, *key, *client_ca; /* NULL: none */
+        enum sm_config_tls_version min_version;
+        int64_t handshake_ns;
+    } tls;
+    struct {
+        char *tokens, *users; /* NULL: none */
+    } auth;
+    struct {
+        struct sm_config_strings origins, headers;
+        int64_t max_age_ns;
+    } cors;
+    struct sm_config_listeners listeners;
     struct {
         int64_t after_root_ns, idle_ns, max_age_ns;
         uint32_t max_spans;
@@ -144,8 +184,8 @@ struct sm_config {
     struct sm_http_limits http;
     struct sm_codec_limits codec;
     struct {
-        uint64_t inflated_bytes_max, udp_buffer_bytes;
-        uint32_t datagram_bytes_max;
+        uint64_t inflated_bytes_max, zstd_window_bytes_max, udp_buffer_bytes;
+        uint32_t inflate_ratio_max, datagram_bytes_max;
         uint32_t names_max, scopes_max;
     } limits;
     struct sm_config_rules rules;

@@ -120,7 +120,7 @@ static const char markdown_head[] =
     "| size | `4096`, `512KiB`, `64MiB`, `2GiB`; also kB, MB, GB, TB |\n"
     "| share | `10%` or `0.1` |\n"
     "| integer | `1000` or `1_000` |\n"
-    "| address | `127.0.0.1:4318`, `[::1]:4318`, `:4318` for every interface, `off` |\n";
+    "| address | `127.0.0.1:4318`, `[::1]:4318`, `:4318` for every interface, `unix:/run/spanmill.sock`, `off` |\n";
 
 void sm_config_help_markdown(struct sm_buf *out)
 {

@@ -2,6 +2,7 @@
 #include "app/config_value.h"
 #include "app/config.h"
 #include "base/nearest.h"
+#include "base/net/unix_socket.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -305,6 +306,14 @@ static bool is_address(struct sm_str text)
     return sm_str_eq(host, SM_STR("*")) || is_host_name(host);
 }
 
+/* "unix:PATH"; the configuration's texts have no zero bytes. */
+static bool is_unix_address(struct sm_str text)
+{
+    struct sm_str scheme = SM_STR("unix:");
+    return text.len > scheme.len && text.len - scheme.len <= SM_UNIX_PATH_MAX &&
+           memcmp(text.ptr, scheme.ptr, scheme.len) == 0 && !memchr(text.ptr, '\0', text.len);
+}
+
 static void replace_text(char **member, struct sm_str text)
 {
     free(*member);
@@ -318,8 +327,8 @@ static enum sm_rc parse_address(struct sm_str text, char **member, struct sm_err
         *member = NULL;
         return SM_OK;
     }
-    if (!is_address(text))
-        return not_a(err, text, "an address", "127.0.0.1:4318, [::1]:4318, :4318 or off");
+    if (!is_address(text) && !is_unix_address(text))
+        return not_a(err, text, "an address", "127.0.0.1:4318, [::1]:4318, :4318, unix:/run/spanmill.sock or off");
     replace_text(member, text);
     return SM_OK;
 }

@@ -50,6 +50,29 @@ static int on_progress(void *arg, curl_off_t a SM_UNUSED, curl_off_t b SM_UNUSED
     return f->stop && *f->stop;
 }
 
+static void present(struct sm_fetch *f)
+{
+    static const struct {
+        const char *name;
+        CURLoption option;
+        long authentication; /* 0: none */
+    } known[] = {
+        {"SPANMILL_CA", CURLOPT_CAINFO, 0},
+        {"SPANMILL_CERT", CURLOPT_SSLCERT, 0},
+        {"SPANMILL_KEY", CURLOPT_SSLKEY, 0},
+        {"SPANMILL_TOKEN", CURLOPT_XOAUTH2_BEARER, CURLAUTH_BEARER},
+        {"SPANMILL_USER", CURLOPT_USERPWD, CURLAUTH_BASIC},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(known); i++) {
+        const char *value = getenv(known[i].name);
+        if (!value || !*value)
+            continue;
+        curl_easy_setopt(f->easy, known[i].option, value);
+        if (known[i].authentication)
+            curl_easy_setopt(f->easy, CURLOPT_HTTPAUTH, known[i].authentication);
+    }
+}
+
 static void prepare(struct sm_fetch *f, const char *url, struct sm_fetch_reply *reply)
 {
     curl_easy_reset(f->easy); /* connections stay */
@@ -65,6 +88,7 @@ static void prepare(struct sm_fetch *f, const char *url, struct sm_fetch_reply *
     curl_easy_setopt(f->easy, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(f->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(f->easy, CURLOPT_XFERINFODATA, f);
+    present(f);
     reply->status = 0;
     reply->body.size_max = SM_FETCH_BODY_MAX;
     sm_buf_clear(&reply->body);

@@ -1,6 +1,9 @@
 /* Blocking HTTP requests of subcommands, one after the other over a connection that is kept alive. Not for the daemon:
  * sinks have sinks/http_client.h.
  *
+ * What a daemon's door asks for (TLS, credentials) comes from the environment, so that it stands in no list of processes:
+ * SPANMILL_CA, SPANMILL_CERT, SPANMILL_KEY name files; SPANMILL_TOKEN is a bearer token, SPANMILL_USER "name:password".
+ *
  * One thread. Redirects are not followed. A reply's body is read up to SM_FETCH_BODY_MAX bytes. */
 #ifndef SM_FETCH_H
 #define SM_FETCH_H

@@ -2,6 +2,7 @@
 #include "app/metrics_help.h"
 
 #include "app/engine.h"
+#include "app/listeners.h"
 #include "app/own_metrics.h"
 #include "app/sinks_config.h"
 #include "query/service.h"
@@ -38,6 +39,7 @@ static void scrape_engine(const struct sm_config *config, struct sm_buf *out)
     sm_engine_register_metrics(e, registry);
     sm_prom_registry_add(registry, "store", sm_own_metrics_store_stats, &store);
     sm_prom_registry_add(registry, "query", sm_own_metrics_query, &query);
+    sm_prom_registry_add(registry, "listeners", sm_listeners_metrics_sample, NULL);
     sm_prom_registry_scrape(registry, SM_PROM_TEXT, NULL, out);
     sm_prom_registry_free(registry);
     sm_pipeline_close_all(e->pipeline);
@@ -143,6 +145,9 @@ static const struct section {
     {"spanmill_sink_", "Sinks", "One set per sink; the store is the sink named `store`. At rest: kept = delivered + filtered + rejected + dropped + queued."},
     {"spanmill_store_", "Store", NULL},
     {"spanmill_query_", "Queries", NULL},
+    {"spanmill_listener_", "Listeners", NULL},
+    {"spanmill_tls_", "Listeners", NULL},
+    {"spanmill_auth_", "Listeners", NULL},
     {"spanmill_graph_", "Analysis", NULL},
     {"spanmill_service_graph_", "Analysis", NULL},
     {"spanmill_spanmetrics_", "Analysis", NULL},
@@ -152,7 +157,7 @@ static const struct section {
      "At rest: received + restored = rejected + duplicate + admitted, and admitted = sampled out + dropped + open + kept."},
 };
 
-static const char *const titles[] = {"Span metrics and service graph", "Pipeline", "Sinks", "Store", "Analysis", "Queries", "Process"};
+static const char *const titles[] = {"Span metrics and service graph", "Listeners", "Pipeline", "Sinks", "Store", "Analysis", "Queries", "Process"};
 
 static const struct section *section_of(struct sm_str name)
 {
@@ -168,7 +173,7 @@ static void put_labels(const struct family *f, const char *quote, struct sm_buf 
     for (unsigned i = 0; i < f->label_count; i++) {
         const struct label *l = &f->labels[i];
         sm_buf_printf(out, "%s%s%.*s%s", i ? "; " : "", quote, (int)l->name.len, l->name.ptr, quote);
-        if (sm_str_eq(l->name, SM_STR("sink")) || sm_str_eq(l->name, SM_STR("version")))
+        if (sm_str_eq(l->name, SM_STR("sink")) || sm_str_eq(l->name, SM_STR("listener")) || sm_str_eq(l->name, SM_STR("version")))
             continue;
         for (unsigned k = 0; k < l->count; k++)
             sm_buf_printf(out, "%s%.*s", k ? ", " : ": ", (int)l->values[k].len, l->values[k].ptr);

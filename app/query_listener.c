@@ -35,12 +35,18 @@ struct sm_query_listener *sm_query_listener_new(struct sm_engine *engine, struct
     return NULL;
 }
 
-enum sm_rc sm_query_listener_open(struct sm_query_listener *q, struct sm_loop *loop, const struct sm_http_limits *limits,
-                                  const char *address, uint16_t *port, struct sm_err *err)
+enum sm_rc sm_query_listener_open(struct sm_query_listener *q, struct sm_loop *loop, const struct sm_listener *listener,
+                                  uint16_t *port, struct sm_err *err)
 {
     q->payloads = sm_payload_pool_new(SM_MIB);
-    q->server = sm_http_server_new(loop, limits, q->payloads, sm_query_http_handler(), q->service);
-    return sm_http_server_listen(q->server, address, port, err);
+    q->server = sm_http_server_new(loop, &listener->http, q->payloads, sm_query_http_handler(), q->service);
+    sm_http_server_set_door(q->server, &listener->door);
+    return sm_http_server_listen(q->server, listener->address, port, err);
+}
+
+const struct sm_http_counters *sm_query_listener_counters(const struct sm_query_listener *q)
+{
+    return sm_http_server_counters(q->server);
 }
 
 struct sm_query_service *sm_query_listener_service(struct sm_query_listener *q)

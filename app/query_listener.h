@@ -6,7 +6,7 @@
 #define SM_QUERY_LISTENER_H
 
 #include "app/engine.h"
-#include "base/net/http.h"
+#include "ingest/receiver.h"
 #include "query/service.h"
 
 struct sm_query_listener;
@@ -14,9 +14,11 @@ struct sm_query_listener;
 /* Starts the service. `store` may be NULL: then only open windows are found. */
 struct sm_query_listener *sm_query_listener_new(struct sm_engine *engine, struct sm_store *store, struct sm_err *err) SM_MUST_USE;
 
-/* Serves on the loop; *port is what was bound. */
-enum sm_rc sm_query_listener_open(struct sm_query_listener *q, struct sm_loop *loop, const struct sm_http_limits *limits,
-                                  const char *address, uint16_t *port, struct sm_err *err) SM_MUST_USE;
+/* Serves on the loop, with the listener's address, limits and door; *port is what was bound. */
+enum sm_rc sm_query_listener_open(struct sm_query_listener *q, struct sm_loop *loop, const struct sm_listener *listener,
+                                  uint16_t *port, struct sm_err *err) SM_MUST_USE;
+/* After it has been opened. */
+const struct sm_http_counters *sm_query_listener_counters(const struct sm_query_listener *q);
 
 struct sm_query_service *sm_query_listener_service(struct sm_query_listener *q);
 

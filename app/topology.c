@@ -3,6 +3,7 @@
 
 #include "app/admin.h"
 #include "app/engine.h"
+#include "app/listeners.h"
 #include "app/own_metrics.h"
 #include "app/query_listener.h"
 #include "app/sinks_config.h"
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/net/loop.h"
 #include "base/net/tcp.h"
+#include "base/net/unix_socket.h"
 #include "ingest/receiver.h"
 
 #include <pthread.h>
@@ -19,6 +21,7 @@
 enum {
     RECEIVERS_MAX = 16,
     TEND_NS = 500 * 1000 * 1000,
+    FILES_LOOK_S = 3,
     LISTENERS_MAX = RECEIVERS_MAX + 2,
 };
 
@@ -40,7 +43,8 @@ struct shown_listener {
 struct sm_topology {
     const struct sm_config *config;
     struct sm_loop *loop;
-    struct sm_loop_timer *tend_timer;
+    struct sm_loop_timer *tend_timer, *files_timer;
+    struct sm_listeners *listeners;
     struct sm_store *store; /* NULL: off */
     struct sm_graph_log *graph_log; /* NULL: without store, or without graph */
     struct sm_engine *engine;
@@ -54,15 +58,22 @@ struct sm_topology {
     bool started;
 };
 
-/* "http://host:port/path" for people; a host of all interfaces reads as 0.0.0.0. */
+/* "http://host:port/path" for people; a host of all interfaces reads as 0.0.0.0, sockets in the file system as they are
+ * configured. */
 static void show(struct sm_topology *t, const char *name, const char *scheme, const char *address, uint16_t port,
-                 const char *path)
+                 const char *path, bool is_tls)
 {
     SM_ASSERT(t->shown_count < LISTENERS_MAX);
     struct shown_listener *l = &t->shown[t->shown_count++];
     const char *colon = strrchr(address, ':');
     int host = colon ? (int)(colon - address) : (int)strlen(address);
     l->name = name;
+    if (sm_unix_path(address)) {
+        snprintf(l->url, sizeof l->url, "%s", address);
+        return;
+    }
+    if (is_tls)
+        scheme = "https";
     snprintf(l->url, sizeof l->url, "%s://%.*s:%u%s", scheme, host ? SM_MIN(host, 255) : 7, host ? address : "0.0.0.0", port, path);
 }
 
@@ -130,32 +141,35 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
         return SM_OK;
     const struct port *shared = find_port(t, ops, address);
     if (shared) {
-        show(t, line->name, line->scheme, address, shared->number, line->path);
+        show(t, line->name, line->scheme, address, shared->number, line->path, shared->listener.door.tls != NULL);
         return SM_OK;
     }
     struct port *p = &t->ports[t->port_count++];
     p->ops = ops;
     p->configured = address;
-    p->listener = (struct sm_listener){.http = t->config->http, .inflate = sm_inflate_limits_default};
-    p->listener.inflate.bytes_max = t->config->limits.inflated_bytes_max;
+    enum sm_rc rc = sm_listeners_fill(t->listeners, line->address, true, &p->listener, err);
+    if (rc != SM_OK)
+        return rc;
     p->listener.udp = (struct sm_udp_options){t->config->limits.datagram_bytes_max, t->config->limits.udp_buffer_bytes};
     p->listener.sampling_file = t->config->sampling.file;
     p->listener.rates = t->engine->throughput ? sm_throughput_published(t->engine->throughput) : NULL;
     p->listener.fallback = sm_query_http_handler();
     p->listener.fallback_ctx = sm_query_listener_service(t->query);
     p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);
-    snprintf(p->address, sizeof p->address, "%s", address);
-    p->listener.address = p->address;
     uint16_t port = 0;
     for (unsigned i = 0; i < t->engine->workers; i++) {
         p->instances[i] = ops->open(&p->listener, sm_pipeline_worker(t->engine->pipeline, i), &port, err);
         if (!p->instances[i])
             return err->rc;
+        sm_listeners_watch(t->listeners, line->address, ops->counters ? ops->counters(p->instances[i]) : NULL);
+        if (!port) /* a socket in the file system */
+            continue;
         const char *colon = strrchr(address, ':');
         snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
+        p->listener.address = p->address;
     }
     p->number = port;
-    show(t, line->name, line->scheme, address, port, line->path);
+    show(t, line->name, line->scheme, address, port, line->path, p->listener.door.tls != NULL);
     return SM_OK;
 }
 
@@ -184,13 +198,20 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
         sm_prom_registry_add(t->metrics, "store", sm_own_metrics_store, t->store);
     sm_prom_registry_add(t->metrics, "query", sm_own_metrics_query,
                          (void *)(uintptr_t)sm_query_service_counters(sm_query_listener_service(t->query)));
+    sm_prom_registry_add(t->metrics, "listeners", sm_listeners_metrics, t->listeners);
     if (!t->config->listen.metrics)
         return SM_OK;
+    struct sm_listener listener = {0};
+    size_t offset = offsetof(struct sm_config, listen.metrics);
     uint16_t port;
-    t->admin = sm_admin_open(t->loop, &t->config->http, t->config->listen.metrics, t->metrics, tend, t, &port, err);
-    if (!port)
+    enum sm_rc rc = sm_listeners_fill(t->listeners, offset, false, &listener, err);
+    if (rc != SM_OK)
+        return rc;
+    t->admin = sm_admin_open(t->loop, &listener, t->metrics, tend, t, &port, err);
+    if (err->rc != SM_OK)
         return err->rc;
-    show(t, "Prometheus", "http", t->config->listen.metrics, port, "/metrics");
+    sm_listeners_watch(t->listeners, offset, sm_admin_counters(t->admin));
+    show(t, "Prometheus", "http", t->config->listen.metrics, port, "/metrics", listener.door.tls != NULL);
     return SM_OK;
 }
 
@@ -211,13 +232,19 @@ static enum sm_rc make_query(struct sm_topology *t, struct sm_err *err)
 static enum sm_rc open_query(struct sm_topology *t, struct sm_err *err)
 {
     const struct sm_config *c = t->config;
+    struct sm_listener listener = {0};
+    size_t offset = offsetof(struct sm_config, listen.query);
     uint16_t port;
     if (!c->listen.query)
         return SM_OK;
-    enum sm_rc rc = sm_query_listener_open(t->query, t->loop, &c->http, c->listen.query, &port, err);
+    enum sm_rc rc = sm_listeners_fill(t->listeners, offset, false, &listener, err);
     if (rc == SM_OK)
-        show(t, "Query", "http", c->listen.query, port, c->query.base_path);
-    return rc;
+        rc = sm_query_listener_open(t->query, t->loop, &listener, &port, err);
+    if (rc != SM_OK)
+        return rc;
+    sm_listeners_watch(t->listeners, offset, sm_query_listener_counters(t->query));
+    show(t, "Query", "http", c->listen.query, port, c->query.base_path, listener.door.tls != NULL);
+    return SM_OK;
 }
 
 static unsigned make_sinks(const struct sm_topology *t, struct sm_fanout_sink *sinks)
@@ -249,10 +276,24 @@ static enum sm_rc make_loop(struct sm_topology *t, struct sm_err *err)
     return t->loop ? SM_OK : err->rc;
 }
 
+static void look_at_files(void *arg)
+{
+    sm_listeners_refresh(((struct sm_topology *)arg)->listeners, false);
+}
+
+static enum sm_rc make_listeners(struct sm_topology *t, struct sm_err *err)
+{
+    t->listeners = sm_listeners_new(t->config, err);
+    if (!t->listeners)
+        return err->rc;
+    t->files_timer = sm_loop_timer_new(t->loop, FILES_LOOK_S * SM_SEC, look_at_files, t);
+    return SM_OK;
+}
+
 static enum sm_rc build(struct sm_topology *t, struct sm_err *err)
 {
     static enum sm_rc (*const steps[])(struct sm_topology *, struct sm_err *) = {
-        make_loop, open_store, make_engine, make_query, open_ports, open_query, open_admin,
+        make_loop, make_listeners, open_store, make_engine, make_query, open_ports, open_query, open_admin,
     };
     enum sm_rc rc = check_ports(t->config, err);
     for (unsigned i = 0; i < SM_ARRAY_LEN(steps) && rc == SM_OK; i++)
@@ -285,6 +326,11 @@ enum sm_rc sm_topology_start(struct sm_topology *t, struct sm_err *err)
 void sm_topology_run(struct sm_topology *t)
 {
     sm_loop_run(t->loop);
+}
+
+void sm_topology_reload(struct sm_topology *t)
+{
+    sm_listeners_refresh(t->listeners, true);
 }
 
 void sm_topology_end(struct sm_topology *t)
@@ -370,6 +416,7 @@ void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns)
     t->started = false;
     if (t->admin)
         sm_admin_set_ready(t->admin, false);
+    sm_listeners_drain(t->listeners);
     struct stop_call call = {t, timeout_ns};
     pthread_t thread;
     if (pthread_create(&thread, NULL, stop_main, &call) != 0) {
@@ -396,6 +443,7 @@ void sm_topology_free(struct sm_topology *t)
     sm_topology_stop(t, 0);
     if (t->tend_timer)
         sm_loop_timer_free(t->tend_timer);
+    sm_loop_timer_free(t->files_timer);
     sm_admin_close(t->admin);
     sm_query_listener_stop(t->query);
     sm_query_listener_close(t->query);
@@ -406,6 +454,7 @@ void sm_topology_free(struct sm_topology *t)
     close_ports(t);
     sm_query_listener_free(t->query);
     sm_engine_free(t->engine);
+    sm_listeners_free(t->listeners);
     sm_graph_log_close(t->graph_log);
     sm_store_close(t->store);
     free(t);

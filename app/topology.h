@@ -19,6 +19,8 @@ enum sm_rc sm_topology_start(struct sm_topology *t, struct sm_err *err) SM_MUST_
 
 /* Control thread: serves until sm_topology_wake_stop. */
 void sm_topology_run(struct sm_topology *t);
+/* Control thread (a signal's callback): loads certificates and credentials anew. */
+void sm_topology_reload(struct sm_topology *t);
 /* Control thread (a signal's callback): makes sm_topology_run return. */
 void sm_topology_end(struct sm_topology *t);
 

@@ -18,6 +18,7 @@ sm_pkg(FYAML libfyaml)
 sm_pkg(CURL libcurl)
 sm_pkg(JEMALLOC jemalloc)
 sm_pkg(ZLIB zlib)
+find_library(CRYPT_LIB crypt REQUIRED)
 find_library(DEFLATE_LIB deflate REQUIRED)
 find_library(ROARING_LIB roaring REQUIRED)
 
@@ -28,7 +29,7 @@ add_library(llhttp STATIC ${LLHTTP_SOURCES}/llhttp.c ${LLHTTP_SOURCES}/api.c ${L
 target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})
 target_compile_options(llhttp PRIVATE -w -O2)
 
-set(SM_BASE_LIBS Threads::Threads PkgConfig::LIBUV PkgConfig::NGHTTP2 PkgConfig::OPENSSL PkgConfig::XXHASH
+set(SM_BASE_LIBS Threads::Threads PkgConfig::LIBUV PkgConfig::NGHTTP2 PkgConfig::OPENSSL PkgConfig::XXHASH ${CRYPT_LIB}
   PkgConfig::ZLIB PkgConfig::ZSTD PkgConfig::LZ4 PkgConfig::SNAPPY ${DEFLATE_LIB} llhttp m)
 set(SM_ZSTD_LIBS PkgConfig::ZSTD)
 set(SM_DEFLATE_LIBS ${DEFLATE_LIB})

@@ -4,6 +4,21 @@
 #include <stdlib.h>
 #include <strings.h>
 
+enum { HELD_BACK_MAX = 10 };
+
+#define PRESSURE_LOOK_NS (100 * SM_MS)
+
+/* Above the soft mark requests are answered at their headers: that costs next to nothing, and the sender knows when to come
+ * back. Above the hard mark no further bytes are taken in at all, until the early decisions of the shards have had their
+ * effect. Not for long: once in a second those who wait get their answer, so that no sender is left hanging. */
+static void look_at_pressure(void *arg)
+{
+    struct sm_receiver *r = arg;
+    bool pause = sm_worker_is_full(r->worker) && r->held_back < HELD_BACK_MAX;
+    r->held_back = pause ? r->held_back + 1 : 0;
+    sm_http_server_pause(r->server, pause);
+}
+
 struct sm_receiver *sm_http_ingest_open(const struct sm_listener *listener, struct sm_worker *worker,
                                         const struct sm_http_handler *handler, uint16_t *port, struct sm_err *err)
 {
@@ -12,6 +27,8 @@ struct sm_receiver *sm_http_ingest_open(const struct sm_listener *listener, stru
     r->worker = worker;
     r->inflater = sm_inflater_new();
     r->server = sm_http_server_new(sm_worker_loop(worker), &listener->http, sm_worker_payloads(worker), handler, r);
+    sm_http_server_set_door(r->server, &listener->door);
+    r->pressure_timer = sm_loop_timer_new(sm_worker_loop(worker), PRESSURE_LOOK_NS, look_at_pressure, r);
     if (sm_http_server_listen(r->server, listener->address, port, err) != SM_OK) {
         sm_http_ingest_close(r);
         return NULL;
@@ -28,6 +45,7 @@ void sm_http_ingest_close(struct sm_receiver *r)
 {
     if (!r)
         return;
+    sm_loop_timer_free(r->pressure_timer);
     sm_http_server_free(r->server);
     sm_inflater_free(r->inflater);
     free(r);

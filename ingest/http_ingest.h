@@ -9,6 +9,8 @@ struct sm_receiver {
     struct sm_worker *worker;
     struct sm_http_server *server;
     struct sm_inflater *inflater;
+    struct sm_loop_timer *pressure_timer;
+    unsigned held_back; /* looks in a row at which the server was paused */
     void *own; /* what else a receiver keeps; its close frees it */
 };
 

@@ -18,8 +18,9 @@
 
 /* What one listener shares over its instances. */
 struct sm_listener {
-    const char *address;                    /* "127.0.0.1:4318" */
+    const char *address;                    /* "127.0.0.1:4318"; "@N" for a shared socket in the file system */
     struct sm_http_limits http;
+    struct sm_http_door door;
     struct sm_inflate_limits inflate;
     struct sm_udp_options udp;
     const char *sampling_file; /* NULL: none */

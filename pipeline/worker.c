@@ -219,6 +219,12 @@ bool sm_worker_overloaded(struct sm_worker *w)
     return p->config.memory_bytes && sm_budget_used(&p->budget) > p->budget.soft_bytes;
 }
 
+bool sm_worker_is_full(const struct sm_worker *w)
+{
+    const struct sm_pipeline *p = w->pipeline;
+    return p->config.memory_bytes && sm_budget_used(&p->budget) > p->budget.hard_bytes;
+}
+
 static void refuse_overload(struct sm_worker *w, struct sm_submit *result)
 {
     sm_worker_count_overload(w);

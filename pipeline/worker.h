@@ -42,6 +42,9 @@ void sm_worker_replay(struct sm_worker *w, const struct sm_codec *codec, uint16_
 /* The worker's thread: true when a payload would be refused now (checked at HEADERS, before a body is read). */
 bool sm_worker_overloaded(struct sm_worker *w);
 
+/* Any thread: true above the hard mark of the memory budget. */
+bool sm_worker_is_full(const struct sm_worker *w);
+
 struct sm_payload_pool *sm_worker_payloads(struct sm_worker *w);
 struct sm_loop *sm_worker_loop(struct sm_worker *w);
 struct sm_stats *sm_worker_stats(struct sm_worker *w);

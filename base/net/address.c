@@ -19,7 +19,7 @@ static bool is_port(const char *text)
     return *text && port <= UINT16_MAX;
 }
 
-/* Splits "host:port" and "[v6]:port"; an empty host or "*" means every address. */
+/* Splits "host:port" and "[v6]:port"; an empty host, "*" or "[::]" means every address. */
 static enum sm_rc split_address(const char *address, char *host, size_t host_size, const char **port,
                                 struct sm_err *err)
 {
@@ -29,7 +29,7 @@ static enum sm_rc split_address(const char *address, char *host, size_t host_siz
     struct sm_str name = sm_str(address, (size_t)(colon - address));
     if (name.len >= 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']')
         name = sm_str(name.ptr + 1, name.len - 2);
-    if (sm_str_eq(name, SM_STR("*")))
+    if (sm_str_eq(name, SM_STR("*")) || sm_str_eq(name, SM_STR("::")))
         name.len = 0;
     if (name.len >= host_size)
         return sm_err_set(err, SM_E_INVALID, "address \"%s\": host name too long", address);

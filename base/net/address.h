@@ -1,5 +1,5 @@
-/* Addresses as users write them: "host:port", "1.2.3.4:port", "[v6]:port", and ":port" or "*:port" for every IPv4 and IPv6
- * address; and the sockets that are bound to them. */
+/* Addresses as users write them: "host:port", "1.2.3.4:port", "[v6]:port", and ":port", "*:port" or "[::]:port" for every IPv4
+ * and IPv6 address; and the sockets that are bound to them. */
 #ifndef SM_NET_ADDRESS_H
 #define SM_NET_ADDRESS_H
 

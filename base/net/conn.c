@@ -1,4 +1,5 @@
 /* A connection: protocol detection, output queue with back-pressure, time-outs, orderly closing. */
+#include "base/hash.h"
 #include "base/net/http_impl.h"
 
 #include <stdlib.h>
@@ -31,6 +32,14 @@ static void refuse(struct sm_http_server *server, struct sm_stream *stream)
     stream->ops->close(stream);
 }
 
+/* Connections that were made together do not all end together. */
+static uint64_t age_ms(const struct sm_conn *conn)
+{
+    uint64_t age_ms = (uint64_t)(conn->server->limits.connection_age_ns / SM_MS);
+    uint64_t random = sm_hash_u64((uintptr_t)conn ^ atomic_load_explicit(&conn->server->counters.connections, memory_order_relaxed));
+    return age_ms - age_ms / 10 + random % (age_ms / 5 + 1);
+}
+
 void sm_conn_new(struct sm_http_server *server, struct sm_stream *stream)
 {
     if (server->conns_n >= server->limits.connections_max || server->is_draining) {
@@ -51,6 +60,8 @@ void sm_conn_new(struct sm_http_server *server, struct sm_stream *stream)
     sm_http_count(&server->counters.connections, 1);
     atomic_store_explicit(&server->counters.connections_open, server->conns_n, memory_order_relaxed);
     sm_conn_set_deadline(conn, server->limits.idle_ns, &server->counters.timeouts_idle);
+    if (server->limits.connection_age_ns)
+        conn->retire_ms = sm_loop_now_ms(server->loop) + age_ms(conn) + 1;
     sm_conn_update_reading(conn);
 }
 
@@ -437,6 +448,23 @@ static void deadline_passed(struct sm_conn *conn)
     sm_conn_flush(conn);
 }
 
+/* First the peer is asked to go; then, after the grace, it has to. An idle HTTP/1 connection is closed only then: to close it
+ * at once could meet a request that is on its way. */
+static void retire(struct sm_conn *conn, uint64_t now_ms)
+{
+    const struct sm_http_limits *limits = &conn->server->limits;
+    bool grace_is_over = conn->is_retiring;
+    conn->retire_ms = grace_is_over ? 0 : now_ms + (uint64_t)(limits->connection_grace_ns / SM_MS) + 1;
+    if (!grace_is_over)
+        sm_http_count(&conn->server->counters.connections_aged, 1);
+    conn->is_retiring = true;
+    if (conn->protocol && !conn->is_lingering && (grace_is_over || conn->protocol == &sm_http2_protocol))
+        conn->protocol->drain(conn);
+    if (grace_is_over && conn->end == SM_CONN_STAYS)
+        sm_conn_close(conn);
+    sm_conn_flush(conn);
+}
+
 static void check_deadlines(struct sm_conn *conn, uint64_t now_ms)
 {
     if (is_past(conn->write_deadline_ms, now_ms)) {
@@ -448,6 +476,8 @@ static void check_deadlines(struct sm_conn *conn, uint64_t now_ms)
         conn->protocol->tick(conn, now_ms);
     if (!conn->is_closing && is_past(conn->deadline_ms, now_ms))
         deadline_passed(conn);
+    if (!conn->is_closing && SM_UNLIKELY(is_past(conn->retire_ms, now_ms)))
+        retire(conn, now_ms);
 }
 
 void sm_conn_tick(struct sm_conn *conn, uint64_t now_ms)

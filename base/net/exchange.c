@@ -261,6 +261,10 @@ void sm_exchange_finish_headers(struct sm_exchange *x, struct sm_str method)
 bool sm_exchange_offer(struct sm_exchange *x)
 {
     struct sm_http_server *server = x->server;
+    if (SM_UNLIKELY(server->has_door) && !sm_door_admit(x)) {
+        sm_http_count(&server->counters.requests_refused, 1);
+        return false;
+    }
     if (!server->handler->on_headers)
         return true;
     bool welcome = server->handler->on_headers(server->ctx, &x->pub);

@@ -1,5 +1,7 @@
 /* The HTTP server's public side: set-up, replies from any thread, pausing, draining, limits and counters. */
+#include "base/net/auth.h"
 #include "base/net/http_impl.h"
+#include "base/net/tls.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -16,6 +18,7 @@ const struct sm_http_limits sm_http_limits_default = {
     .request_ns = 11 * SM_SEC,
     .idle_ns = 60 * SM_SEC,
     .write_ns = 30 * SM_SEC,
+    .connection_grace_ns = 30 * SM_SEC,
     .linger_ns = 2 * SM_SEC,
     .streams_max = 250,
     .stream_window_bytes = SM_MIB,
@@ -127,6 +130,8 @@ static int64_t timer_period_ns(const struct sm_http_limits *limits)
 {
     int64_t shortest = SM_MIN(SM_MIN(limits->header_ns, limits->request_ns),
                               SM_MIN(SM_MIN(limits->idle_ns, limits->write_ns), limits->linger_ns));
+    if (limits->connection_age_ns)
+        shortest = SM_MIN(shortest, SM_MIN(limits->connection_age_ns, limits->connection_grace_ns));
     return SM_MAX(5 * SM_MS, SM_MIN(shortest / 4, SM_SEC));
 }
 
@@ -151,7 +156,22 @@ void sm_http_server_accept(struct sm_http_server *server, struct sm_stream *stre
 
 static void on_accept(void *ctx, struct sm_stream *stream)
 {
-    sm_http_server_accept(ctx, stream);
+    struct sm_http_server *server = ctx;
+    if (server->tls && server->conns_n < server->limits.connections_max)
+        stream = sm_tls_port_accept(server->tls, stream);
+    sm_http_server_accept(server, stream);
+}
+
+void sm_http_server_set_door(struct sm_http_server *server, const struct sm_http_door *door)
+{
+    SM_ASSERT(!server->listeners_n);
+    if (door->tls)
+        server->tls = sm_tls_port_new(door->tls, server->loop);
+    if (door->auth)
+        server->auth = sm_auth_port_new(door->auth);
+    server->cors = door->cors;
+    server->open_paths = door->open_paths;
+    server->has_door = door->auth || door->cors;
 }
 
 enum sm_rc sm_http_server_listen(struct sm_http_server *server, const char *address, uint16_t *port_bound,
@@ -200,6 +220,7 @@ void sm_http_server_unref(struct sm_http_server *server)
         sm_exchange_destroy(x);
     }
     sm_http2_free_shared(server);
+    sm_auth_port_free(server->auth);
     free(server->listeners);
     free(server);
 }
@@ -210,6 +231,7 @@ void sm_http_server_free(struct sm_http_server *server)
         return;
     close_listeners(server);
     sm_loop_timer_free(server->timer);
+    sm_tls_port_free(server->tls);
     for (struct sm_conn *conn = server->conns; conn; conn = conn->next)
         sm_conn_close(conn);
     server->is_freed = true;

@@ -31,8 +31,11 @@
 
 #include <stdatomic.h>
 
+struct sm_auth;
+struct sm_cors;
 struct sm_http_server;
 struct sm_http_exchange;
+struct sm_tls;
 
 struct sm_http_limits {
     uint32_t connections_max;         /* open connections; further ones are closed at once */
@@ -47,6 +50,10 @@ struct sm_http_limits {
     int64_t request_ns;               /* end of the headers to the end of the body; over it: 408 or DEADLINE_EXCEEDED */
     int64_t idle_ns;                  /* a connection without a request */
     int64_t write_ns;                 /* a peer that takes nothing of a reply */
+    int64_t connection_age_ns;        /* after this time, 10 % more or less, a connection takes no new requests, so that clients
+                                         connect anew and are spread again: HTTP/2 GOAWAY, HTTP/1 "connection: close" with the
+                                         next reply; 0: never */
+    int64_t connection_grace_ns;      /* what is in flight then has this time, after which the connection is closed */
     int64_t linger_ns;                /* reading on after a refusal, so that the peer gets to see the reply */
     uint32_t streams_max;             /* HTTP/2: concurrent requests of a connection */
     uint32_t stream_window_bytes;     /* HTTP/2: body bytes a client may send ahead on a stream */
@@ -66,11 +73,15 @@ struct sm_http_counters {
     _Atomic uint64_t connections_open;    /* now */
     _Atomic uint64_t connections_http2;   /* of those accepted, spoke HTTP/2 */
     _Atomic uint64_t connections_refused; /* connections_max */
+    _Atomic uint64_t connections_aged;    /* connection_age_ns */
     _Atomic uint64_t connections_broken;  /* ended by an error of the transport or in the middle of a request */
     _Atomic uint64_t requests;            /* header sections that were complete */
     _Atomic uint64_t requests_http2;
     _Atomic uint64_t requests_grpc;
     _Atomic uint64_t requests_refused;   /* replied to by on_headers */
+    _Atomic uint64_t credentials_missing; /* 401, UNAUTHENTICATED */
+    _Atomic uint64_t credentials_wrong;
+    _Atomic uint64_t credentials_unread; /* too many wrong passwords: 429, UNAVAILABLE */
     _Atomic uint64_t requests_malformed; /* 400, protocol errors */
     _Atomic uint64_t headers_too_large;  /* header_bytes_max, headers_max */
     _Atomic uint64_t bodies_too_large;   /* body_bytes_max */
@@ -156,6 +167,17 @@ struct sm_http_response {
 struct sm_http_server *sm_http_server_new(struct sm_loop *loop, const struct sm_http_limits *limits,
                                           struct sm_payload_pool *pool, const struct sm_http_handler *handler,
                                           void *ctx) SM_MUST_USE;
+
+/* What stands before the handler. Each may be NULL: plain text, everybody, no pages of other sites. */
+struct sm_http_door {
+    struct sm_tls *tls;
+    struct sm_auth *auth;             /* asked at the headers, before a body is read: 401 or UNAUTHENTICATED */
+    const struct sm_cors *cors;       /* who may post from a browser; preflights are answered without credentials */
+    const char *const *open_paths;    /* served to everybody; ends with NULL */
+};
+
+/* Call it before listening. What the door names must outlive the server's loop. */
+void sm_http_server_set_door(struct sm_http_server *server, const struct sm_http_door *door);
 
 /* Opens a listener (tcp.h describes addresses); may be called several times. */
 enum sm_rc sm_http_server_listen(struct sm_http_server *server, const char *address, uint16_t *port_bound,

@@ -193,9 +193,11 @@ static char *put_header(char *to, struct sm_str name, struct sm_str value)
     return put_str(to, SM_STR("\r\n"));
 }
 
-static size_t head_bytes_max(const struct sm_http_response *response)
+static size_t head_bytes_max(const struct sm_exchange *x, const struct sm_http_response *response)
 {
     size_t n = 256 + response->content_type.len;
+    if (x && x->cors)
+        n += 128 + x->pub.known[SM_HTTP_ORIGIN].len;
     for (size_t i = 0; i < response->headers_n; i++)
         n += response->headers[i].name.len + response->headers[i].value.len + 4;
     return n;
@@ -206,11 +208,20 @@ static bool status_has_body(uint16_t status)
     return status >= 200 && status != 204 && status != 304;
 }
 
+static char *put_door_headers(char *to, const struct sm_exchange *x)
+{
+    struct sm_http_header headers[SM_DOOR_REPLY_HEADERS_MAX];
+    size_t n = sm_door_reply_headers(x, headers);
+    for (size_t i = 0; i < n; i++)
+        to = put_header(to, headers[i].name, headers[i].value);
+    return to;
+}
+
 /* Writes status line and headers. x NULL: the request could not be understood. */
 static void put_head(struct sm_conn *conn, const struct sm_exchange *x, const struct sm_http_response *response,
                      bool keep)
 {
-    char *begin = sm_conn_reserve(conn, head_bytes_max(response)), *to = begin;
+    char *begin = sm_conn_reserve(conn, head_bytes_max(x, response)), *to = begin;
     if (!begin)
         return;
     to = put_str(to, SM_STR("HTTP/1.1 "));
@@ -234,6 +245,8 @@ static void put_head(struct sm_conn *conn, const struct sm_exchange *x, const st
         if (sm_http_header_is_sendable(&response->headers[i]))
             to = put_header(to, response->headers[i].name, response->headers[i].value);
     }
+    if (x && SM_UNLIKELY(x->cors))
+        to = put_door_headers(to, x);
     to = put_str(to, SM_STR("\r\n"));
     sm_conn_commit(conn, (size_t)(to - begin));
 }
@@ -273,7 +286,8 @@ static void respond(struct sm_exchange *x, const struct sm_http_response *respon
 {
     struct sm_conn *conn = x->conn;
     bool is_complete = x->state != SM_EXCHANGE_RECEIVING;
-    bool keep = x->keep_alive && !response->close && !conn->server->is_draining && (is_complete || can_discard_rest(x));
+    bool keep = x->keep_alive && !response->close && !conn->server->is_draining && !conn->is_retiring &&
+                (is_complete || can_discard_rest(x));
     put_head(conn, x, response, keep);
     put_body(conn, x, response);
     x->state = SM_EXCHANGE_REPLIED;

@@ -236,6 +236,10 @@ static void submit_http(struct sm_exchange *x)
         if (sm_http_header_is_sendable(&response->headers[i]))
             add(&headers, response->headers[i].name, response->headers[i].value);
     }
+    struct sm_http_header door[SM_DOOR_REPLY_HEADERS_MAX];
+    size_t door_n = SM_UNLIKELY(x->cors) ? sm_door_reply_headers(x, door) : 0;
+    for (size_t i = 0; i < door_n; i++)
+        add(&headers, door[i].name, door[i].value);
     submit(x, &headers, has_body && response->body.len && !x->is_head);
 }
 

@@ -62,6 +62,7 @@ struct sm_exchange {
     bool request_ended;  /* END_STREAM seen */
     bool headers_too_large;
     bool response_is_grpc;
+    uint8_t cors; /* enum sm_cors_answer: what the reply tells the page that asked */
     struct sm_http_response response; /* deferred, or being sent by HTTP/2 */
     char *response_copy;
     size_t response_sent;
@@ -138,12 +139,14 @@ struct sm_conn {
     bool is_closing;
     bool is_lingering; /* replied and half-closed: reading on only so that the peer can see the reply */
     bool peer_ended;
+    bool is_retiring; /* too old: no new requests */
     bool write_pending;
     uint32_t busy; /* depth of calls on this connection: it is not torn down below them */
     enum sm_conn_end end;
     uint64_t deadline_ms;               /* 0: none */
     _Atomic uint64_t *deadline_counter; /* counted when it passes */
     uint64_t write_deadline_ms;
+    uint64_t retire_ms; /* when it is too old, then when it is closed; 0: never */
     uint64_t linger_bytes;
     /* Output: `out` is appended to; `writing` has been queued with the stream; `external` follows `out`. */
     struct sm_payload *out;
@@ -169,6 +172,11 @@ struct sm_http_server {
     struct sm_payload_pool *pool;
     const struct sm_http_handler *handler;
     void *ctx;
+    bool has_door; /* auth or cors */
+    struct sm_tls_port *tls;
+    struct sm_auth_port *auth;
+    const struct sm_cors *cors;
+    const char *const *open_paths;
     struct sm_tcp_listener **listeners;
     size_t listeners_n;
     struct sm_loop_timer *timer;
@@ -201,6 +209,13 @@ void sm_http_server_unref(struct sm_http_server *server); /* frees it when nothi
 void sm_http_release(const struct sm_http_response *response);
 bool sm_http_header_is_sendable(const struct sm_http_header *header);
 const char *sm_http_status_text(uint16_t status);
+
+/* door.c */
+enum { SM_DOOR_REPLY_HEADERS_MAX = 3 };
+/* Lets a request in whose headers are complete; false: it has been replied to. Only for servers with a door. */
+bool sm_door_admit(struct sm_exchange *x);
+/* Further headers of the reply to a page of another site (x->cors is set); returns how many. */
+size_t sm_door_reply_headers(const struct sm_exchange *x, struct sm_http_header headers[SM_DOOR_REPLY_HEADERS_MAX]);
 
 /* conn.c */
 /* Takes the stream; refuses it when there are too many connections. */

@@ -1,10 +1,12 @@
-/* TCP over libuv: SO_REUSEPORT listeners opened by hand, and the stream that stands on an accepted socket. */
+/* Sockets over libuv: SO_REUSEPORT listeners opened by hand, and the stream that stands on an accepted socket. */
 #include "base/net/tcp.h"
 
 #include "base/log.h"
 #include "base/net/address.h"
+#include "base/net/unix_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,15 +17,23 @@
 
 enum { BACKLOG = 1024, SOCKETS_MAX = 8 };
 
+/* To libuv a socket in the file system is a pipe. */
+union any_socket {
+    uv_handle_t handle;
+    uv_stream_t stream;
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+};
+
 struct tcp_stream {
     struct sm_stream stream;
-    uv_tcp_t socket;
+    union any_socket socket;
     uv_write_t write;
     uv_shutdown_t shutdown;
 };
 
 struct sm_tcp_listener {
-    uv_tcp_t sockets[SOCKETS_MAX];
+    union any_socket sockets[SOCKETS_MAX];
     unsigned sockets_n, sockets_open;
     void (*on_accept)(void *ctx, struct sm_stream *stream);
     void *ctx;
@@ -54,12 +64,12 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 
 static void tcp_read_start(struct sm_stream *stream)
 {
-    uv_read_start((uv_stream_t *)&tcp_of(stream)->socket, on_buffer, on_read);
+    uv_read_start(&tcp_of(stream)->socket.stream, on_buffer, on_read);
 }
 
 static void tcp_read_stop(struct sm_stream *stream)
 {
-    uv_read_stop((uv_stream_t *)&tcp_of(stream)->socket);
+    uv_read_stop(&tcp_of(stream)->socket.stream);
 }
 
 static void parts_to_bufs(const struct iovec *parts, size_t n, uv_buf_t *bufs)
@@ -73,7 +83,7 @@ static ssize_t tcp_try_write(struct sm_stream *stream, const struct iovec *parts
 {
     uv_buf_t bufs[SM_STREAM_PARTS_MAX];
     parts_to_bufs(parts, n, bufs);
-    int rc = uv_try_write((uv_stream_t *)&tcp_of(stream)->socket, bufs, (unsigned)n);
+    int rc = uv_try_write(&tcp_of(stream)->socket.stream, bufs, (unsigned)n);
     if (rc == UV_EAGAIN)
         return 0;
     return rc < 0 ? -1 : rc;
@@ -91,13 +101,13 @@ static enum sm_rc tcp_write(struct sm_stream *stream, const struct iovec *parts,
     struct tcp_stream *tcp = tcp_of(stream);
     uv_buf_t bufs[SM_STREAM_PARTS_MAX];
     parts_to_bufs(parts, n, bufs);
-    return uv_write(&tcp->write, (uv_stream_t *)&tcp->socket, bufs, (unsigned)n, on_written) ? SM_E_CLOSED : SM_OK;
+    return uv_write(&tcp->write, &tcp->socket.stream, bufs, (unsigned)n, on_written) ? SM_E_CLOSED : SM_OK;
 }
 
 static void tcp_finish(struct sm_stream *stream)
 {
     struct tcp_stream *tcp = tcp_of(stream);
-    uv_shutdown(&tcp->shutdown, (uv_stream_t *)&tcp->socket, NULL);
+    uv_shutdown(&tcp->shutdown, &tcp->socket.stream, NULL);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -109,7 +119,7 @@ static void on_closed(uv_handle_t *handle)
 
 static void tcp_close(struct sm_stream *stream)
 {
-    uv_close((uv_handle_t *)&tcp_of(stream)->socket, on_closed);
+    uv_close(&tcp_of(stream)->socket.handle, on_closed);
 }
 
 static const struct sm_stream_ops tcp_ops = {
@@ -126,6 +136,11 @@ static void on_refused_closed(uv_handle_t *handle)
     free(tcp_of(handle->data));
 }
 
+static int init_socket(uv_loop_t *loop, union any_socket *socket, bool is_pipe)
+{
+    return is_pipe ? uv_pipe_init(loop, &socket->pipe, 0) : uv_tcp_init(loop, &socket->tcp);
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct sm_tcp_listener *listener = server->data;
@@ -135,13 +150,14 @@ static void on_connection(uv_stream_t *server, int status)
     }
     struct tcp_stream *tcp = sm_xcalloc(1, sizeof *tcp);
     tcp->stream.ops = &tcp_ops;
-    uv_tcp_init(server->loop, &tcp->socket);
-    tcp->socket.data = &tcp->stream;
-    if (uv_accept(server, (uv_stream_t *)&tcp->socket)) {
-        uv_close((uv_handle_t *)&tcp->socket, on_refused_closed);
+    init_socket(server->loop, &tcp->socket, server->type == UV_NAMED_PIPE);
+    tcp->socket.handle.data = &tcp->stream;
+    if (uv_accept(server, &tcp->socket.stream)) {
+        uv_close(&tcp->socket.handle, on_refused_closed);
         return;
     }
-    uv_tcp_nodelay(&tcp->socket, 1);
+    if (server->type == UV_TCP)
+        uv_tcp_nodelay(&tcp->socket.tcp, 1);
     listener->on_accept(listener->ctx, &tcp->stream);
 }
 
@@ -152,23 +168,23 @@ static void on_socket_closed(uv_handle_t *handle)
         free(listener);
 }
 
-static int listen_on(struct sm_tcp_listener *listener, struct sm_loop *loop, int fd)
+static int listen_on(struct sm_tcp_listener *listener, struct sm_loop *loop, int fd, bool is_pipe)
 {
-    uv_tcp_t *socket = &listener->sockets[listener->sockets_n];
-    int rc = uv_tcp_init(sm_loop_uv(loop), socket);
+    union any_socket *socket = &listener->sockets[listener->sockets_n];
+    int rc = init_socket(sm_loop_uv(loop), socket, is_pipe);
     if (rc) {
         close(fd);
         return rc;
     }
-    socket->data = listener;
+    socket->handle.data = listener;
     listener->sockets_n++;
     listener->sockets_open++;
-    rc = uv_tcp_open(socket, fd);
+    rc = is_pipe ? uv_pipe_open(&socket->pipe, fd) : uv_tcp_open(&socket->tcp, fd);
     if (rc) {
         close(fd);
         return rc;
     }
-    return uv_listen((uv_stream_t *)socket, BACKLOG, on_connection);
+    return uv_listen(&socket->stream, BACKLOG, on_connection);
 }
 
 /* Opens one address. SM_E_UNSUPPORTED: this machine lacks the address family. */
@@ -181,31 +197,53 @@ static enum sm_rc open_address(struct sm_tcp_listener *listener, struct sm_loop 
     if (fd < 0)
         return sm_err_set(err, sm_address_family_is_missing(errno) ? SM_E_UNSUPPORTED : SM_E_IO, "%s", strerror(errno));
     *port = sm_address_bound_port(fd);
-    int rc = listen_on(listener, loop, fd);
+    int rc = listen_on(listener, loop, fd, false);
     return rc ? sm_err_set(err, SM_E_IO, "%s", uv_strerror(rc)) : SM_OK;
 }
 
-struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address, uint16_t *port_bound,
-                                      void (*on_accept)(void *ctx, struct sm_stream *stream), void *ctx,
-                                      struct sm_err *err)
+/* A socket of somebody else's: libuv gets a descriptor of its own to close. */
+static enum sm_rc open_shared(struct sm_tcp_listener *listener, struct sm_loop *loop, int fd, struct sm_err *err)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    int own = getsockname(fd, (struct sockaddr *)&address, &len) ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0)
+        return sm_err_set(err, SM_E_IO, "%s", strerror(errno));
+    int rc = listen_on(listener, loop, own, address.ss_family == AF_UNIX);
+    return rc ? sm_err_set(err, SM_E_IO, "%s", uv_strerror(rc)) : SM_OK;
+}
+
+/* Every address that the name has. */
+static enum sm_rc open_all(struct sm_tcp_listener *listener, struct sm_loop *loop, const char *address, uint16_t *port,
+                           struct sm_err *cause)
 {
     struct addrinfo *found = NULL;
-    if (sm_address_resolve(address, SOCK_STREAM, &found, err) != SM_OK)
-        return NULL;
-    struct sm_tcp_listener *listener = sm_xcalloc(1, sizeof *listener);
-    listener->on_accept = on_accept;
-    listener->ctx = ctx;
-    uint16_t port = 0;
-    struct sm_err cause = {SM_E_IO, "no usable address"};
-    enum sm_rc rc = SM_OK;
+    enum sm_rc rc = sm_address_resolve(address, SOCK_STREAM, &found, cause);
+    if (rc != SM_OK)
+        return rc;
     for (struct addrinfo *where = found; where && listener->sockets_n < SOCKETS_MAX; where = where->ai_next) {
-        rc = open_address(listener, loop, where, &port, &cause);
+        rc = open_address(listener, loop, where, port, cause);
         if (rc == SM_E_UNSUPPORTED)
             rc = SM_OK; /* a family that this machine lacks is skipped, as long as another one works */
         if (rc != SM_OK)
             break;
     }
     freeaddrinfo(found);
+    return rc;
+}
+
+struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address, uint16_t *port_bound,
+                                      void (*on_accept)(void *ctx, struct sm_stream *stream), void *ctx,
+                                      struct sm_err *err)
+{
+    struct sm_tcp_listener *listener = sm_xcalloc(1, sizeof *listener);
+    listener->on_accept = on_accept;
+    listener->ctx = ctx;
+    uint16_t port = 0;
+    struct sm_err cause = {SM_E_IO, "no usable address"};
+    bool is_shared = address[0] == '@';
+    enum sm_rc rc = is_shared ? open_shared(listener, loop, (int)strtol(address + 1, NULL, 10), &cause)
+                              : open_all(listener, loop, address, &port, &cause);
     if (rc != SM_OK || listener->sockets_n == 0) {
         (void)sm_err_set(err, cause.rc, "cannot listen on \"%s\": %s", address, cause.text);
         sm_tcp_listener_close(listener);
@@ -218,7 +256,8 @@ struct sm_tcp_listener *sm_tcp_listen(struct sm_loop *loop, const char *address,
 
 enum sm_rc sm_tcp_check_free(const char *address, struct sm_err *err)
 {
-    return sm_address_check_free(address, SOCK_STREAM, err);
+    const char *path = sm_unix_path(address);
+    return path ? sm_unix_check_free(path, err) : sm_address_check_free(address, SOCK_STREAM, err);
 }
 
 void sm_tcp_listener_close(struct sm_tcp_listener *listener)
@@ -228,5 +267,5 @@ void sm_tcp_listener_close(struct sm_tcp_listener *listener)
         return;
     }
     for (unsigned i = 0; i < listener->sockets_n; i++)
-        uv_close((uv_handle_t *)&listener->sockets[i], on_socket_closed);
+        uv_close(&listener->sockets[i].handle, on_socket_closed);
 }

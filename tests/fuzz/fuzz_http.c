@@ -1,12 +1,15 @@
 /* Feeds bytes to a connection of the HTTP server through a stream made of memory.
  *
- * The first byte chooses how the rest is cut into reads, the second how the peer takes the replies, whether the server
+ * The first byte chooses how the rest is cut into reads, and from 128 on puts a door in front of the handler; the second how the peer takes the replies, whether the server
  * is paused in between, and whether the stream breaks or ends. Seeds are therefore two bytes followed by what a client
  * sends. */
+#include "base/net/auth.h"
+#include "base/net/cors.h"
 #include "base/net/grpc.h"
 #include "base/net/stream.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { DEFERRED_MAX = 512 };
 
@@ -210,6 +213,34 @@ static void complete_deferred(void)
     }
 }
 
+/* ---- the door: token "sesame", user "a" with password "b", pages of two kinds ---- */
+
+static const char *write_temporary(const char *text)
+{
+    static char paths[2][40];
+    static unsigned n;
+    char *path = paths[n++];
+    snprintf(path, sizeof paths[0], "/tmp/spanmill-fuzz-XXXXXX");
+    int fd = mkstemp(path);
+    SM_ASSERT(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    return path;
+}
+
+static struct sm_http_door make_door(void)
+{
+    static const char *const origins[] = {"https://*.a", "*"}, *const any[] = {"*"}, *const open_paths[] = {"/o", NULL};
+    const char *tokens = write_temporary("sesame\n"),
+               *users = write_temporary("a:$5$rounds=1000$TkFylWw5SnPuJF.U$QJ21hNLQUTpZp13AC1MM4H3U/LTUYootGGAaB0peOz7\n");
+    struct sm_err err;
+    struct sm_http_door door = {.auth = sm_auth_new(tokens, users, &err), .open_paths = open_paths};
+    door.cors = sm_cors_new(&(struct sm_cors_config){origins, 2, any, 1, SM_SEC}, &err);
+    SM_ASSERT(door.auth && door.cors);
+    unlink(tokens);
+    unlink(users);
+    return door;
+}
+
 /* ---- one input ---- */
 
 static int64_t fixed_clock(void *ctx)
@@ -255,9 +286,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     limits.out_bytes_max = 5000;
     limits.resets_burst = limits.controls_burst = 20;
     struct sm_http_server *server = sm_http_server_new(loop, &limits, pool, &handler, NULL);
+    static struct sm_http_door door;
+    if (!door.auth)
+        door = make_door();
+    if (data[0] & 128)
+        sm_http_server_set_door(server, &door);
     struct memory_stream m = {.stream.ops = &memory_ops, .loop = loop, .stinginess = data[1] & 0xf0};
     sm_http_server_accept(server, &m.stream);
-    feed(server, loop, &m, data[0], data[1], data + 2, size - 2);
+    feed(server, loop, &m, data[0] & 127, data[1], data + 2, size - 2);
     if (!m.is_closing && (data[1] & 2))
         m.stream.events->ended(m.stream.ctx, data[1] & 4 ? SM_E_CLOSED : SM_OK);
     if (data[1] & 8)

@@ -18,6 +18,15 @@ HTTP1 = [
 ]
 
 
+# For a server with a door; YTpi is a:b.
+DOOR = [
+    b"POST /t HTTP/1.1\r\nAuthorization: Bearer sesame\r\nContent-Length: 1\r\n\r\naGET /o HTTP/1.1\r\n\r\nGET /d HTTP/1.1\r\n\r\n",
+    b"POST /t HTTP/1.1\r\nauthorization: basic YTpi\r\nOrigin: https://b.a\r\nContent-Length: 1\r\n\r\na",
+    b"OPTIONS /t HTTP/1.1\r\nOrigin: https://b.a\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: a,b\r\n\r\n",
+    b"OPTIONS /t HTTP/1.1\r\nOrigin: https://c\r\nAccess-Control-Request-Method: GET\r\n\r\nPOST /t HTTP/1.1\r\nAuthorization: Basic YQ==\r\n\r\n",
+]
+
+
 def frame(kind, flags, stream, payload=b""):
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
@@ -57,6 +66,9 @@ def main(target):
     for i, wire in enumerate(HTTP1 + HTTP2):
         for k, control in enumerate([b"\0\0", b"\x05\x02", b"\x10\x83", b"\x01\x49"]):
             write(os.path.join(target, "http"), f"{i:02}-{k}", control + wire)
+    for i, wire in enumerate(DOOR):
+        for k, control in enumerate([b"\x80\0", b"\x85\x12"]):
+            write(os.path.join(target, "http"), f"door-{i:02}-{k}", control + wire)
     text = b"service.name" * 300
     for coding, packed in enumerate([text, gzip.compress(text, mtime=0) * 2, zlib.compress(text)]):
         write(os.path.join(target, "inflate"), f"{coding}", bytes([coding]) + packed)

@@ -28,6 +28,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         copy_text(st->grpc_details, sizeof st->grpc_details, value, value_len);
     else if (sm_str_eq(key, SM_STR("content-type")))
         copy_text(st->content_type, sizeof st->content_type, value, value_len);
+    else if (sm_str_eq(key, SM_STR("access-control-allow-origin")))
+        copy_text(st->allow_origin, sizeof st->allow_origin, value, value_len);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 
 struct h2_stream {
     int32_t id;
-    char status[8], grpc_status[8], grpc_message[128], grpc_details[128], content_type[64];
+    char status[8], grpc_status[8], grpc_message[128], grpc_details[128], content_type[64], allow_origin[64];
     bool headers_ended_stream, closed;
     uint32_t error;
     unsigned header_blocks;

@@ -115,12 +115,18 @@ static const struct sm_http_handler handler = {on_headers, on_request, on_abort}
 
 void peer_server_open(struct peer_server *s, const struct sm_http_limits *limits)
 {
+    peer_server_open_behind(s, limits, &(struct sm_http_door){0});
+}
+
+void peer_server_open_behind(struct peer_server *s, const struct sm_http_limits *limits, const struct sm_http_door *door)
+{
     struct sm_err err = {0};
     memset(s, 0, sizeof *s);
     s->loop = sm_loop_new(NULL, &err);
     cr_assert(s->loop, "%s", err.text);
     s->pool = sm_payload_pool_new(8 << 20);
     s->server = sm_http_server_new(s->loop, limits, s->pool, &handler, s);
+    sm_http_server_set_door(s->server, door);
     cr_assert_eq(sm_http_server_listen(s->server, "127.0.0.1:0", &s->port, &err), SM_OK, "%s", err.text);
     cr_assert_neq(s->port, 0);
 }

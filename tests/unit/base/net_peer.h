@@ -29,6 +29,7 @@ struct peer_server {
  * /head echoes the header "x-echo"; anything else 202. gRPC: "/echo" echoes, "/fail" answers UNAVAILABLE, "/defer"
  * defers, anything else UNIMPLEMENTED. limits NULL: the defaults. */
 void peer_server_open(struct peer_server *s, const struct sm_http_limits *limits);
+void peer_server_open_behind(struct peer_server *s, const struct sm_http_limits *limits, const struct sm_http_door *door);
 void peer_server_close(struct peer_server *s);
 
 /* Turns the loop until cond(arg) or five seconds have passed. */

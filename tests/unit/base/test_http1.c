@@ -534,6 +534,41 @@ Test(http1, time_outs)
     close_all();
 }
 
+Test(http1, old_connections_close_with_a_reply)
+{
+    struct sm_http_limits limits = sm_http_limits_default;
+    limits.connection_age_ns = 20 * SM_MS;
+    open_with(limits);
+    peer_send_text(c, "GET /defer HTTP/1.1\r\n\r\n");
+    while (!PEER_COUNTER(&s, connections_aged))
+        peer_settle(c);
+    sm_http_complete(s.deferred[0], &deferred_reply);
+    cr_assert(peer_wait_text(c, "connection: close\r\n"));
+    cr_assert(peer_wait_text(c, "later"));
+    cr_assert(peer_wait_eof(c));
+    cr_assert_not(c->reset);
+    close_all();
+}
+
+Test(http1, old_connections_are_closed_after_a_grace)
+{
+    struct sm_http_limits limits = sm_http_limits_default;
+    limits.connection_age_ns = 20 * SM_MS;
+    limits.connection_grace_ns = 20 * SM_MS;
+    open_with(limits);
+    struct peer_client *idle = peer_connect(&s), *slow = peer_connect(&s);
+    peer_send_text(idle, "GET /x HTTP/1.1\r\n\r\n");
+    peer_send_text(slow, "POST /x HTTP/1.1\r\nContent-Length: 2\r\n\r\na");
+    cr_assert(peer_wait_eof(c)); /* it never said anything */
+    cr_assert(peer_wait_eof(idle));
+    cr_assert_not(idle->reset);
+    cr_assert(peer_wait_eof(slow));
+    cr_assert_eq(PEER_COUNTER(&s, connections_aged), 3);
+    peer_disconnect(idle);
+    peer_disconnect(slow);
+    close_all();
+}
+
 static void on_tick(void *arg)
 {
     ++*(unsigned *)arg;

@@ -452,6 +452,40 @@ Test(http2, idle_connection_is_told_to_go)
     close_all();
 }
 
+Test(http2, old_connections_are_told_to_go)
+{
+    struct sm_http_limits limits = sm_http_limits_default;
+    limits.connection_age_ns = 20 * SM_MS;
+    open_with(&limits);
+    struct h2_stream *st = h2_request(p, "GET", "/defer", NULL, NULL, 0, NULL, 0);
+    h2_settle(p);
+    cr_assert(h2_wait_goaway(p));
+    cr_assert_eq(p->goaway_error, NGHTTP2_NO_ERROR);
+    cr_assert_not(st->closed);
+    sm_http_complete(s.deferred[0], &later);
+    cr_assert(h2_wait_closed(p, st));
+    cr_assert_eq(st->in_len, 5);
+    cr_assert(peer_wait_eof(p->raw));
+    cr_assert_eq(PEER_COUNTER(&s, connections_aged), 1);
+    close_all();
+}
+
+Test(http2, old_connections_have_a_grace)
+{
+    struct sm_http_limits limits = sm_http_limits_default;
+    limits.connection_age_ns = 20 * SM_MS;
+    limits.connection_grace_ns = 20 * SM_MS;
+    open_with(&limits);
+    struct h2_stream *st = h2_request(p, "GET", "/defer", NULL, NULL, 0, NULL, 0);
+    h2_settle(p);
+    cr_assert(h2_wait_goaway(p));
+    cr_assert(peer_wait_eof(p->raw)); /* though the stream was not answered */
+    cr_assert_not(st->closed);
+    cr_assert_eq(s.aborts_seen, 1);
+    sm_http_complete(s.deferred[0], &later);
+    close_all();
+}
+
 Test(http2, drain_finishes_streams)
 {
     struct sm_http_limits limits = sm_http_limits_default;

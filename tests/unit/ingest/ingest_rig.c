@@ -37,7 +37,17 @@ void ingest_close(struct ingest *in)
 
 void ingest_overload(struct ingest *in)
 {
-    sm_budget_publish(&in->rig.pipeline->budget, 0, UINT64_C(1) << 40);
+    sm_budget_publish(&in->rig.pipeline->budget, 0, in->rig.pipeline->budget.soft_bytes + 1);
+}
+
+void ingest_fill(struct ingest *in)
+{
+    sm_budget_publish(&in->rig.pipeline->budget, 0, in->rig.pipeline->budget.hard_bytes + 1);
+}
+
+void ingest_relieve(struct ingest *in)
+{
+    sm_budget_publish(&in->rig.pipeline->budget, 0, 0);
 }
 
 /* Bytes of the reply at the start of what was read: head and body of Content-Length; 0 when it is not all there. */

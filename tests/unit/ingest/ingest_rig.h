@@ -19,8 +19,10 @@ struct ingest {
 void ingest_open(struct ingest *in, const struct sm_receiver_ops *ops);
 void ingest_close(struct ingest *in);
 
-/* Payloads are refused from now on. */
+/* Payloads are refused from now on: above the soft mark of memory, or above the hard one; or no more. */
 void ingest_overload(struct ingest *in);
+void ingest_fill(struct ingest *in);
+void ingest_relieve(struct ingest *in);
 
 /* Sends a request with Content-Length on in->client; `headers` are lines that end in \r\n. The reply replaces what was read
  * before: its status is returned, 0 when none came. */

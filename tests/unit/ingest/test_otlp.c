@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/net/grpc.h"
 #include "ingest_rig.h"
@@ -329,6 +330,33 @@ Test(otlp, overload_is_429_with_retry_after_at_the_headers)
     cr_expect_eq(received(), 0);
     sm_budget_publish(&in.rig.pipeline->budget, 0, 0);
     cr_expect_eq(post(PROTO, one_span, sizeof one_span), 200, "the connection goes on");
+}
+
+/* Above the hard mark HTTP/1 is not read, for a second at most; HTTP/2 is, and refuses at the headers at once. */
+Test(otlp, full_memory_holds_senders_back)
+{
+    struct h2_peer *p = h2_connect(&in.peer);
+    struct h2_stream *before = h2_request(p, "GET", "/x", NULL, NULL, 0, NULL, 0);
+    cr_assert(h2_wait_closed(p, before));
+    cr_assert_eq(post(PROTO, one_span, sizeof one_span), 200);
+    ingest_fill(&in);
+    int64_t begin_ns = sm_clock_mono_ns();
+    while (sm_clock_mono_ns() - begin_ns < 250 * SM_MS)
+        sm_loop_poll(in.peer.loop);
+    in.client->in_len = 0;
+    peer_send_text(in.client, "POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: " JSON "\r\nContent-Length: 1000\r\n\r\n");
+    struct h2_stream *refused =
+        h2_grpc(p, EXPORT, "\0\0\0\0\0", 5);
+    cr_assert(h2_wait_closed(p, refused));
+    cr_expect_str_eq(refused->grpc_status, "14");
+    cr_expect_eq(in.client->in_len, 0, "held back");
+    cr_expect(peer_wait_text(in.client, "HTTP/1.1 429 "), "but not for good");
+    cr_expect_gt(sm_clock_mono_ns() - begin_ns, 900 * SM_MS);
+    ingest_relieve(&in);
+    peer_disconnect(in.client);
+    in.client = peer_connect(&in.peer);
+    cr_expect_eq(post(PROTO, one_span, sizeof one_span), 200);
+    h2_disconnect(p);
 }
 
 #ifndef SM_SANITIZED /* which want the address space for themselves */
