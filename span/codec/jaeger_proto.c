@@ -210,10 +210,7 @@ static bool put_references(struct reader *r, const uint8_t *from, const uint8_t 
 {
     if (!from)
         return true;
-    if (!walk_references(r, from, end, false))
-        return false;
-    sm_jaeger_referred(&r->j);
-    return walk_references(r, from, end, true);
+    return walk_references(r, from, end, false) && sm_jaeger_referred(&r->j) && walk_references(r, from, end, true);
 }
 
 static bool read_field(struct reader *r, const struct sm_pb_field *f)

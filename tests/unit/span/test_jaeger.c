@@ -244,6 +244,8 @@ Test(jaeger, parents)
         {0, {{.type = 0, SAME, .id = 2}}, 1, 0, 0, 1, false}, /* the same by reference */
         {2, {{.type = 0, SAME, .id = 2}}, 1, 0, 0, 1, false},
         {2, {{.type = 0, SAME, .id = 2}, {.type = 0, SAME, .id = 5}}, 2, 5, 2, 1, false},
+        {2, {{.type = 0, SAME, .id = 5}}, 1, 5, 2, 1, false}, /* both: its own id comes first */
+        {2, {{.type = 1, SAME, .id = 5}}, 1, 0, 0, 2, false},
     };
     for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
         const struct sm_span *s = decode_span((struct jaeger_span){
