@@ -122,7 +122,7 @@ def test_jaeger(daemon, form):
     def check(one):
         for trace in traces:
             path = f"/api/traces/{jaeger_model.id_text(trace[0]['trace'])}?raw=true"
-            expected = sorted((jaeger_model.ui_span(span, process_of[span["id"]]) for span in trace), key=lambda s: s["spanID"])
+            expected = jaeger_model.sort_spans(jaeger_model.ui_span(span, process_of[span["id"]]) for span in trace)
             check_equal(jaeger_model.from_ui(one.query(path)["data"][0]), expected)
             found = jaeger_model.from_v3(one.query(f"/api/v3/traces/{trace[0]['trace']:032x}"))
             check_equal(found, sorted(map(jaeger_model.v3_span, trace), key=lambda s: s["spanId"]))

@@ -112,7 +112,7 @@ def ui_span(span, process):
         "traceID": id_text(span["trace"]), "spanID": "%016x" % span["id"], "operationName": span["name"], "flags": span["flags"],
         "references": ui_references(span), "startTime": span["start"], "duration": span["duration"], "tags": ui_tags(span["tags"]),
         "logs": [{"timestamp": t, "fields": ui_tags(fields)} for t, fields in span["logs"]],
-        "process": {"serviceName": process[0], "tags": ui_tags(process[1])},
+        "process": {"serviceName": process[0] or "unknown_service", "tags": ui_tags(process[1])},
     }  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def from_ui(trace):
             process={"serviceName": process["serviceName"], "tags": sorted_tags(process["tags"])},
         )  # fmt: skip
         out.append(made)
-    return sorted(out, key=lambda span: span["spanID"])
+    return sort_spans(out)
 
 
 # ---- what api v3 gives: Jaeger's own translation to OTLP ----
@@ -291,6 +291,123 @@ def proto(spans, process, own_processes=False):
         request.batch.process.service_name = process[0]
         _proto_tags(request.batch.process.tags, process[1])
     return request.SerializeToString()
+
+
+# ---- reading what the official libraries read ----
+
+
+def sort_spans(spans):
+    return sorted(spans, key=lambda span: json.dumps(span, sort_keys=True))
+
+
+def read_thrift(codec, data):
+    """The Batch in a payload of one of our codecs; None when the message is another one."""
+    from jaeger_client.thrift_gen.agent import Agent
+    from jaeger_client.thrift_gen.jaeger import ttypes
+    from thrift.transport import TTransport
+    from thrift_bytes import Binary, Compact
+
+    protocol = (Compact if codec == "jaeger_compact" else Binary)(TTransport.TMemoryBuffer(data))
+    if codec == "jaeger_batch":
+        batch = ttypes.Batch()
+        batch.read(protocol)
+    else:
+        if protocol.readMessageBegin()[0] != "emitBatch":
+            return None
+        arguments = Agent.emitBatch_args()
+        arguments.read(protocol)
+        batch = arguments.batch
+    validate(batch)
+    return batch
+
+
+def is_clean_thrift(codec, data):
+    """True when the bytes are what the official runtime writes of what it reads in them."""
+    from jaeger_client.thrift_gen.agent import Agent
+    from thrift.Thrift import TMessageType
+    from thrift.transport import TTransport
+    from thrift_bytes import Binary, Compact
+
+    out = TTransport.TMemoryBuffer()
+    protocol = (Compact if codec == "jaeger_compact" else Binary)(out)
+    batch = read_thrift(codec, data)
+    if codec == "jaeger_batch":
+        batch.write(protocol)
+    else:
+        protocol.writeMessageBegin("emitBatch", TMessageType.ONEWAY, 0)
+        Agent.emitBatch_args(batch).write(protocol)
+        protocol.writeMessageEnd()
+    return out.getvalue() == data
+
+
+def validate(thing):
+    """Checks required fields all the way down, as other languages' generated code does while it reads."""
+    if isinstance(thing, list):
+        for item in thing:
+            validate(item)
+    elif hasattr(thing, "thrift_spec"):
+        thing.validate()
+        for value in vars(thing).values():
+            validate(value)
+
+
+def _unsigned(number):
+    return (number or 0) & MASK
+
+
+def _repaired(text):
+    """Bytes that are part of no character leave as U+FFFD, one each."""
+    return "".join("\ufffd" if "\udc80" <= c <= "\udcff" else c for c in text or "")
+
+
+def _thrift_value(tag):
+    if tag.vType == 0:
+        return _repaired(tag.vStr)
+    if tag.vType not in range(5):
+        return "unknown type"
+    return {1: float(tag.vDouble or 0), 2: bool(tag.vBool), 3: tag.vLong or 0}.get(tag.vType, (tag.vBinary or "").encode(errors="surrogateescape"))
+
+
+def from_thrift(batch):
+    def tags(list_):
+        return [(_repaired(tag.key), _thrift_value(tag)) for tag in list_ or []]
+
+    process = (_repaired(batch.process.serviceName), tags(batch.process.tags))
+    out = []
+    for s in batch.spans:
+        trace = _unsigned(s.traceIdHigh) << 64 | _unsigned(s.traceIdLow)
+        refs = [(0 if r.refType == 0 else 1, _unsigned(r.traceIdHigh) << 64 | _unsigned(r.traceIdLow), _unsigned(r.spanId)) for r in s.references or []]
+        out.append(ui_span({
+            "trace": trace, "id": _unsigned(s.spanId), "parent": _unsigned(s.parentSpanId), "name": _repaired(s.operationName), "flags": (s.flags or 0) & 0xFFFFFFFF,
+            "start": s.startTime, "duration": max(s.duration, 0), "tags": tags(s.tags), "refs": refs,
+            "logs": [(log.timestamp, tags(log.fields)) for log in s.logs or []],
+        }, process))  # fmt: skip
+    return sort_spans(out)
+
+
+def from_proto(request):
+    def value(tag):
+        return {0: tag.v_str, 1: tag.v_bool, 2: tag.v_int64, 3: tag.v_float64, 4: tag.v_binary}.get(tag.v_type, "unknown type")
+
+    def tags(list_):
+        return [(tag.key, value(tag)) for tag in list_]
+
+    def micros(time):
+        return (time.seconds * 10**9 + time.nanos) // 1000
+
+    def number(text):
+        return int.from_bytes(text, "big")
+
+    out = []
+    for s in request.batch.spans:
+        owner = s.process if s.HasField("process") else request.batch.process
+        out.append(ui_span({
+            "trace": number(s.trace_id), "id": number(s.span_id), "parent": 0, "name": s.operation_name, "flags": s.flags,
+            "start": micros(s.start_time), "duration": max(micros(s.duration), 0), "tags": tags(s.tags),
+            "refs": [(int(r.ref_type != 0), number(r.trace_id), number(r.span_id)) for r in s.references],
+            "logs": [(micros(log.timestamp), tags(log.fields)) for log in s.logs],
+        }, (owner.service_name, tags(owner.tags))))  # fmt: skip
+    return sort_spans(out)
 
 
 def rng_of(seed, name):

@@ -107,6 +107,7 @@ def canonical(span):
     """The span as zipkin2's Span.Builder makes it, as a dictionary that == compares. Takes lists of pairs as well as JSON."""
     tags, annotations = span.get("tags", []), span.get("annotations", [])
     pairs = [(a["timestamp"], a["value"]) if isinstance(a, dict) else tuple(a) for a in annotations]
+    pairs = [(max(timestamp, 0), value) for timestamp, value in pairs]  # before 1970 is no time
     trace_id = span["traceId"].lower().rjust(16, "0")
     out = {
         "traceId": trace_id[-16:] if len(trace_id) > 16 and int(trace_id[:-16], 16) == 0 else trace_id.rjust(32 if len(trace_id) > 16 else 16, "0"),
@@ -286,5 +287,110 @@ FORMATS = {  # path, content type, writer
 }
 
 
+def is_clean_thrift(data):
+    """True when the bytes are what thrift's own runtime writes of what it reads in them, and all values are texts or addresses. With
+    others zipkin2 goes on where the runtime gives up, or passes over what we take."""
+    from jaeger_client.thrift_gen.zipkincore import ttypes
+    from thrift.transport import TTransport
+    from thrift_bytes import Binary
+
+    buffer = TTransport.TMemoryBuffer(data)
+    protocol = Binary(buffer)
+    element, count = protocol.readListBegin()
+    out = TTransport.TMemoryBuffer()
+    again = Binary(out)
+    again.writeListBegin(element, count)
+    for _ in range(count):
+        span = ttypes.Span()
+        span.read(protocol)
+        span.write(again)
+        if any(b.annotation_type != 6 and b.key not in ("sa", "ca", "ma") for b in span.binary_annotations or []):
+            return False
+    return element == 12 and out.getvalue() == data
+
+
+def v1_is_odd(data):
+    """True for v1 JSON of which we make more than zipkin2: values and keys that are not texts, which it passes over, and trace ids of
+    which it takes the last 16 digits unless there are 32."""
+    try:
+        spans = json.loads(data)
+    except ValueError:
+        return False
+    binary = [b for span in spans if isinstance(span, dict) for b in span.get("binaryAnnotations") or []]
+    odd = [b for b in binary if not isinstance(b.get("key"), str) or not isinstance(b.get("value"), str) and b["key"] not in ("sa", "ca", "ma")]
+    return bool(odd) or any(isinstance(b.get("value"), str) and b["key"] in ("sa", "ca", "ma") for b in binary) or any(
+        16 < len(str(span.get("traceId"))) < 32 for span in spans)
+
+
 def rng_of(seed, name):
     return random.Random("%s %s" % (seed, name))
+
+
+# ---- version 1, as clients may write it ----
+
+CORE_VALUES = ("cs", "cr", "sr", "ss", "ms", "mr", "ws", "wr")
+
+
+def random_v1_span(rng):
+    """A span of version 1 with any mixture of annotations. Endpoints are indices: few of them, so that parts share one."""
+    endpoints = [random_endpoint(rng) for _ in range(rng.randrange(1, 4))] + [None]
+    span = {"traceId": "%016x" % rng.randrange(1, 1 << 64), "id": "%016x" % rng.randrange(1, 1 << 64)}
+    if maybe(rng, 3):
+        span["traceId"] = "%016x" % rng.randrange(1, 1 << 64) + span["traceId"]
+    if maybe(rng):
+        span["parentId"] = "%016x" % rng.randrange(1, 1 << 64)
+    span["name"] = rng.choice(NAMES)
+    if maybe(rng):
+        span["timestamp"] = rng.choice((0, NOW_US, NOW_US + 5))
+    if maybe(rng):
+        span["duration"] = rng.choice((0, 5, 10))
+    if maybe(rng, 4):
+        span["debug"] = maybe(rng)
+    values = [rng.choice(CORE_VALUES if maybe(rng) else TEXTS[1:]) for _ in range(rng.randrange(6))]
+    span["annotations"] = [(NOW_US + rng.randrange(12), value, rng.choice(endpoints)) for value in values]
+    span["binaryAnnotations"] = []
+    for _ in range(rng.randrange(5)):
+        key = rng.choice(("sa", "ca", "ma", "lc", "error", "http.path", "http.method"))
+        value = True if key in ("sa", "ca", "ma") and not maybe(rng, 5) else "" if key == "lc" and maybe(rng) else rng.choice(TEXTS)
+        # a text as an address without an endpoint takes another address away at zipkin2, which means nothing
+        span["binaryAnnotations"].append((key, value, rng.choice(endpoints[:1] if key in ("sa", "ca", "ma") and value is not True else endpoints)))
+    return span
+
+
+def raw_v1_json(spans):
+    out = []
+    for span in spans:
+        made = {k: v for k, v in span.items() if k not in ("annotations", "binaryAnnotations")}
+        made["annotations"] = [
+            dict({"timestamp": t, "value": v}, **({"endpoint": e} if e is not None else {})) for t, v, e in span["annotations"]
+        ]
+        made["binaryAnnotations"] = [
+            dict({"key": k, "value": v}, **({"endpoint": e} if e is not None else {})) for k, v, e in span["binaryAnnotations"]
+        ]
+        out.append(made)
+    return json.dumps(out, ensure_ascii=False).encode()
+
+
+def raw_v1_thrift(spans):
+    from jaeger_client.thrift_gen.zipkincore import ttypes
+    from thrift.Thrift import TType
+    from thrift.transport import TTransport
+    from thrift_bytes import Binary
+
+    out = TTransport.TMemoryBuffer()
+    protocol = Binary(out)
+    protocol.writeListBegin(TType.STRUCT, len(spans))
+    for span in spans:
+        ttypes.Span(
+            trace_id=signed(span["traceId"][-16:]), trace_id_high=signed(span["traceId"][:-16]) if len(span["traceId"]) > 16 else None,
+            id=signed(span["id"]), parent_id=signed(span["parentId"]) if "parentId" in span else None, name=span["name"],
+            debug=span.get("debug"), timestamp=span.get("timestamp"), duration=span.get("duration"),
+            annotations=[ttypes.Annotation(t, v, _thrift_endpoint(e) if e is not None else None) for t, v, e in span["annotations"]],
+            binary_annotations=[
+                ttypes.BinaryAnnotation(k, b"\1" if v is True else v.encode(), 0 if v is True else 6,
+                                        _thrift_endpoint(e) if e is not None else None)
+                for k, v, e in span["binaryAnnotations"]
+            ],
+        ).write(protocol)  # fmt: skip
+    protocol.writeListEnd()
+    return out.getvalue()

@@ -388,6 +388,16 @@ Test(jaeger, a_span_of_a_request_may_have_its_own_process)
     cr_expect_eq(codec_env_span(&e, 0)->duration_ns, 11);
 }
 
+Test(jaeger, nanoseconds_are_a_number_of_32_bits)
+{
+    uint8_t span[64], batch[128], time[16], id[16] = {[15] = 1}, *p = span;
+    p = sm_pb_put_bytes(p, 1, id, 16);
+    p = sm_pb_put_bytes(p, 2, id + 8, 8);
+    p = sm_pb_put_bytes(p, 6, time, (size_t)(sm_pb_put_uint(sm_pb_put_uint(time, 1, 2), 2, UINT32_MAX) - time));
+    cr_assert_eq(decode_request(batch, sm_pb_put_bytes(batch, 1, span, (size_t)(p - span))), SM_OK);
+    cr_expect_eq(codec_env_span(&e, 0)->start_ns, 1999999999, "%lu", codec_env_span(&e, 0)->start_ns);
+}
+
 Test(jaeger, requests_that_are_empty_or_wrong)
 {
     cr_expect_eq(codec_env_decode(&e, &sm_codec_jaeger_proto, "", 0), SM_OK);
