@@ -66,7 +66,8 @@ struct sm_json_number {
 static inline struct sm_json sm_json_reader(const void *bytes, size_t size, uint32_t depth_max)
 {
     const uint8_t *p = (const uint8_t *)bytes;
-    return (struct sm_json){.p = p, .end = p + size, .start = p, .depth_max = depth_max};
+    const uint8_t *end = size ? p + size : p; /* a document of no bytes may be NULL */
+    return (struct sm_json){.p = p, .end = end, .start = p, .depth_max = depth_max};
 }
 
 /* Records the first error, `text` being a static string, at the current position; answers false. For callers too: what a

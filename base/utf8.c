@@ -150,6 +150,10 @@ void sm_utf8_lower(uint8_t *out, const void *text, size_t size)
             sm_store_le64(out, w | upper >> 2);
             p += 8, out += 8;
         }
+        while (p < end && *p < 0x80 && end - p < 8) {
+            uint8_t c = *p++;
+            *out++ = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+        }
         if (p == end)
             return;
         size_t n = sm_utf8_char(p, end);

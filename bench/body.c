@@ -104,6 +104,49 @@ static inline void xor_be64(uint8_t *p, uint64_t mask)
     sm_store_be64(p, sm_load_be64(p) ^ mask);
 }
 
+static inline void put_varint(uint8_t *p, uint64_t v, unsigned bytes)
+{
+    for (unsigned i = 0; i + 1 < bytes; i++, v >>= 7)
+        p[i] = (uint8_t)(v | 0x80);
+    p[bytes - 1] = (uint8_t)(v & 0x7f);
+}
+
+static inline uint64_t get_varint(const uint8_t *p, unsigned bytes)
+{
+    uint64_t v = 0;
+    while (bytes-- > 0)
+        v = v << 7 | (p[bytes] & 0x7f);
+    return v;
+}
+
+void bench_body_put_varint10(uint8_t *p, int64_t v)
+{
+    put_varint(p, (uint64_t)v << 1 ^ (uint64_t)(v >> 63), 10);
+}
+
+void bench_body_put_varint5(uint8_t *p, uint32_t v)
+{
+    put_varint(p, v, 5);
+}
+
+static inline uint64_t get_varint10(const uint8_t *p)
+{
+    uint64_t v = get_varint(p, 10);
+    return v >> 1 ^ -(v & 1);
+}
+
+static inline void xor_varint10(uint8_t *p, uint64_t mask)
+{
+    bench_body_put_varint10(p, (int64_t)(get_varint10(p) ^ mask));
+}
+
+static inline void add_time_pb(uint8_t *p, int64_t shift_ns)
+{
+    int64_t ns = (int64_t)get_varint(p, 5) * SM_SEC + (int64_t)get_varint(p + 6, 5) + shift_ns;
+    put_varint(p, (uint64_t)(ns / SM_SEC), 5);
+    put_varint(p + 6, (uint64_t)(ns % SM_SEC), 5);
+}
+
 static inline void move_field(uint8_t *p, enum bench_field kind, const struct bench_round *d)
 {
     switch (kind) {
@@ -128,6 +171,21 @@ static inline void move_field(uint8_t *p, enum bench_field kind, const struct be
         break;
     case BENCH_FIELD_TRACE_ID_LO:
         xor_be64(p, d->trace_lo_mask);
+        break;
+    case BENCH_FIELD_COMPACT_TRACE_ID_HI:
+        xor_varint10(p, d->trace_hi_mask);
+        break;
+    case BENCH_FIELD_COMPACT_TRACE_ID_LO:
+        xor_varint10(p, d->trace_lo_mask);
+        break;
+    case BENCH_FIELD_COMPACT_SPAN_ID:
+        xor_varint10(p, d->span_mask);
+        break;
+    case BENCH_FIELD_COMPACT_TIME_US:
+        bench_body_put_varint10(p, (int64_t)get_varint10(p) + d->shift_ns / SM_US);
+        break;
+    case BENCH_FIELD_TIME_PB:
+        add_time_pb(p, d->shift_ns);
         break;
     case BENCH_FIELD_HEX_TRACE_ID:
         xor_hex64(p, d->trace_hi_mask);

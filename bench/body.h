@@ -34,6 +34,11 @@ enum bench_field {
     BENCH_FIELD_TIME_US_BE,   /* 8 bytes, big endian */
     BENCH_FIELD_TRACE_ID_HI,  /* 8 bytes, when the halves stand apart */
     BENCH_FIELD_TRACE_ID_LO,
+    BENCH_FIELD_COMPACT_TRACE_ID_HI, /* 10 bytes: zigzag varints of full length (bench_body_put_varint10) */
+    BENCH_FIELD_COMPACT_TRACE_ID_LO,
+    BENCH_FIELD_COMPACT_SPAN_ID,
+    BENCH_FIELD_COMPACT_TIME_US,
+    BENCH_FIELD_TIME_PB, /* seconds and nanoseconds as varints of 5 bytes, one byte between them */
 };
 
 /* Where the fields are: offset in the lower 28 bits, enum bench_field above. */
@@ -67,6 +72,10 @@ struct bench_round bench_round_make(uint64_t seed, uint64_t index, int64_t shift
 /* Rewrites the fields so that the body belongs to `to`. Times must stay within 2001..2286 for the text forms to keep
  * their width. */
 void bench_body_move(struct bench_body *body, const struct bench_round *to);
+
+/* Numbers as varints of always the same length, zigzag in the first: readers take them like shorter ones. */
+void bench_body_put_varint10(uint8_t *p, int64_t v);
+void bench_body_put_varint5(uint8_t *p, uint32_t v);
 
 void bench_body_free(struct bench_body *body);
 

@@ -12,9 +12,15 @@ import harness as h
 
 # Spans per second on a core that each may reach: sets how many spans fill more than one window.
 FULL_RATE = {
-    "otelcol": {"otlp-http": 65_000, "otlp-http-gzip": 55_000, "otlp-grpc": 65_000, "zipkin-json": 30_000},
-    "spanmill": {"otlp-http": 1_300_000, "otlp-http-gzip": 500_000, "otlp-grpc": 1_100_000, "zipkin-json": 600_000},
-}
+    "otelcol": {
+        "otlp-http": 65_000, "otlp-http-gzip": 55_000, "otlp-http-zstd": 55_000, "otlp-http-json": 25_000, "otlp-grpc": 65_000,
+        "zipkin-json": 26_000, "zipkin-proto": 35_000, "zipkin-thrift": 30_000, "jaeger-http": 43_000, "jaeger-grpc": 45_000,
+    },
+    "spanmill": {
+        "otlp-http": 1_300_000, "otlp-http-gzip": 500_000, "otlp-http-zstd": 600_000, "otlp-http-json": 500_000, "otlp-grpc": 1_100_000,
+        "zipkin-json": 600_000, "zipkin-proto": 700_000, "zipkin-thrift": 600_000, "jaeger-http": 700_000, "jaeger-grpc": 600_000,
+    },
+}  # fmt: skip
 COMMANDS = {"otelcol": h.otelcol_command, "spanmill": h.spanmill_command}
 PACED_RATE = 30_000
 

@@ -28,8 +28,16 @@ struct bench_body bench_encode_request(const struct bench_gen *gen, const struct
         bench_encode_zipkin_thrift(gen, request, &out, &fields);
         break;
     case BENCH_ENCODING_JAEGER_COMPACT:
+        bench_encode_jaeger(gen, request, BENCH_JAEGER_COMPACT, &out, &fields);
+        break;
     case BENCH_ENCODING_JAEGER_BINARY:
-        bench_encode_jaeger(gen, request, encoding == BENCH_ENCODING_JAEGER_COMPACT, &out);
+        bench_encode_jaeger(gen, request, BENCH_JAEGER_BINARY, &out, &fields);
+        break;
+    case BENCH_ENCODING_JAEGER_BATCH:
+        bench_encode_jaeger(gen, request, BENCH_JAEGER_BATCH, &out, &fields);
+        break;
+    case BENCH_ENCODING_JAEGER_PROTO:
+        bench_encode_jaeger_proto(gen, request, &out, &fields);
         break;
     case BENCH_ENCODINGS:
         break;

@@ -11,8 +11,10 @@ enum bench_encoding {
     BENCH_ENCODING_ZIPKIN_JSON, /* a v2 array */
     BENCH_ENCODING_ZIPKIN_PROTO,
     BENCH_ENCODING_ZIPKIN_THRIFT, /* v1 */
-    BENCH_ENCODING_JAEGER_COMPACT, /* thrift messages, which cannot be moved to another round */
+    BENCH_ENCODING_JAEGER_COMPACT, /* thrift messages */
     BENCH_ENCODING_JAEGER_BINARY,
+    BENCH_ENCODING_JAEGER_BATCH, /* without the message around it, binary protocol */
+    BENCH_ENCODING_JAEGER_PROTO,
     BENCH_ENCODINGS
 };
 

@@ -8,6 +8,7 @@ enum type { TYPE_BOOL, TYPE_DOUBLE, TYPE_I32, TYPE_I64, TYPE_STRING, TYPE_LIST, 
 
 struct writer {
     struct bench_buf *out;
+    struct bench_fields *fields;
     bool compact;
     int16_t last; /* compact: id of the field before in this struct */
 };
@@ -49,6 +50,31 @@ static void put_int(struct writer *w, enum type type, int16_t id, int64_t v)
         put_varint(w, (uint64_t)v << 1 ^ (uint64_t)(v >> 63));
     else
         put_big_endian(w, (uint64_t)v, type == TYPE_I32 ? 4 : 8);
+}
+
+/* A number that changes from round to round. */
+static void put_moving(struct writer *w, int16_t id, int64_t v, enum bench_field compact, enum bench_field binary)
+{
+    put_head(w, TYPE_I64, id);
+    size_t at = w->out->len;
+    if (w->compact) {
+        bench_body_put_varint10(bench_buf_room(w->out, 16), v);
+        w->out->len += 10;
+    } else {
+        put_big_endian(w, (uint64_t)v, 8);
+    }
+    bench_fields_add(w->fields, w->compact ? compact : binary, at);
+}
+
+static void put_trace_id(struct writer *w, int16_t low_id, const struct bench_span *s)
+{
+    put_moving(w, low_id, (int64_t)s->trace_lo, BENCH_FIELD_COMPACT_TRACE_ID_LO, BENCH_FIELD_TRACE_ID_LO);
+    put_moving(w, low_id + 1, (int64_t)s->trace_hi, BENCH_FIELD_COMPACT_TRACE_ID_HI, BENCH_FIELD_TRACE_ID_HI);
+}
+
+static void put_span_id(struct writer *w, int16_t id, uint64_t v)
+{
+    put_moving(w, id, (int64_t)v, BENCH_FIELD_COMPACT_SPAN_ID, BENCH_FIELD_SPAN_ID);
 }
 
 static void put_length(struct writer *w, size_t n)
@@ -141,7 +167,7 @@ static void put_log(struct writer *w, const struct bench_event *event)
 {
     const struct bench_attr name = {.key = "event", .type = BENCH_ATTR_STRING, .string = event->name};
     int16_t outer = begin(w);
-    put_int(w, TYPE_I64, 1, micros(event->time_ns));
+    put_moving(w, 1, micros(event->time_ns), BENCH_FIELD_COMPACT_TIME_US, BENCH_FIELD_TIME_US_BE);
     put_list(w, 2, event->attrs.n + 1);
     put_tag(w, &name);
     for (uint32_t i = 0; i < event->attrs.n; i++)
@@ -153,9 +179,8 @@ static void put_reference(struct writer *w, const struct bench_span *s)
 {
     int16_t outer = begin(w);
     put_int(w, TYPE_I32, 1, 0);
-    put_int(w, TYPE_I64, 2, (int64_t)s->trace_lo);
-    put_int(w, TYPE_I64, 3, (int64_t)s->trace_hi);
-    put_int(w, TYPE_I64, 4, (int64_t)s->parent);
+    put_trace_id(w, 2, s);
+    put_span_id(w, 4, s->parent);
     end(w, outer);
 }
 
@@ -177,17 +202,19 @@ static void put_span(struct writer *w, const struct bench_span *s, struct bench_
 {
     int16_t outer = begin(w);
     bench_attrs_describe(s, words);
-    put_int(w, TYPE_I64, 1, (int64_t)s->trace_lo);
-    put_int(w, TYPE_I64, 2, (int64_t)s->trace_hi);
-    put_int(w, TYPE_I64, 3, (int64_t)s->id);
-    put_int(w, TYPE_I64, 4, (int64_t)s->parent);
+    put_trace_id(w, 1, s);
+    put_span_id(w, 3, s->id);
+    if (s->parent)
+        put_span_id(w, 4, s->parent);
+    else
+        put_int(w, TYPE_I64, 4, 0);
     put_text(w, 5, words->name);
     if (s->parent) {
         put_list(w, 6, 1);
         put_reference(w, s);
     }
     put_int(w, TYPE_I32, 7, 1);
-    put_int(w, TYPE_I64, 8, micros(s->start_ns));
+    put_moving(w, 8, micros(s->start_ns), BENCH_FIELD_COMPACT_TIME_US, BENCH_FIELD_TIME_US_BE);
     put_int(w, TYPE_I64, 9, (s->end_ns - s->start_ns) / 1000);
     put_span_tags(w, s, words);
     if (words->event.name) {
@@ -217,18 +244,23 @@ static void put_envelope(struct writer *w)
     }
 }
 
-void bench_encode_jaeger(const struct bench_gen *gen, const struct bench_request *request, bool compact, struct bench_buf *out)
+void bench_encode_jaeger(const struct bench_gen *gen, const struct bench_request *request, enum bench_jaeger_form form,
+                         struct bench_buf *out, struct bench_fields *fields)
 {
-    struct writer w = {.out = out, .compact = compact};
+    struct writer w = {.out = out, .fields = fields, .compact = form == BENCH_JAEGER_COMPACT};
     struct bench_words *words = sm_xmalloc(sizeof *words);
-    put_envelope(&w);
-    put_head(&w, TYPE_STRUCT, 1);
-    int16_t outer = begin(&w);
+    int16_t outer = 0;
+    if (form != BENCH_JAEGER_BATCH) {
+        put_envelope(&w);
+        put_head(&w, TYPE_STRUCT, 1);
+        outer = begin(&w);
+    }
     put_process(&w, request);
     put_list(&w, 2, request->n);
     for (uint32_t i = 0; i < request->n; i++)
         put_span(&w, &gen->spans[gen->order[request->first + i]], words);
     end(&w, outer);
-    end(&w, 0);
+    if (form != BENCH_JAEGER_BATCH)
+        end(&w, 0);
     free(words);
 }

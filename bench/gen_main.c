@@ -1,6 +1,6 @@
 /* bench_gen: writes generated traffic to files, or describes it. */
 #include "bench/encode.h"
-#include "bench/gzip.h"
+#include "bench/pack.h"
 #include "bench/options.h"
 
 #include <errno.h>
@@ -140,7 +140,7 @@ static void write_body(const struct options *o, const struct bench_body *body, u
              o->gzip ? ".gz" : "");
     FILE *f = must_open(path);
     if (o->gzip) {
-        struct bench_body packed = bench_gzip_body(body);
+        struct bench_body packed = bench_pack_body(body, "gzip");
         must_write(f, packed.ptr, packed.len, path);
         bench_body_free(&packed);
     } else {

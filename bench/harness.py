@@ -28,10 +28,10 @@ listen:
   otlp_grpc: 127.0.0.1:{otlp_grpc}
   otlp_http: 127.0.0.1:{otlp_http}
   zipkin: 127.0.0.1:{zipkin}
-  jaeger_udp_compact: off
+  jaeger_udp_compact: 127.0.0.1:{jaeger_udp}
   jaeger_udp_binary: off
-  jaeger_http: off
-  jaeger_grpc: off
+  jaeger_http: 127.0.0.1:{jaeger_http}
+  jaeger_grpc: 127.0.0.1:{jaeger_grpc}
   jaeger_sampling: off
   jaeger_sampling_grpc: off
   query: off
@@ -63,6 +63,8 @@ sinks:
 """
 SPANMILL_MEMORY_BUDGET = "75%"
 
+LOST_DATAGRAMS_METRIC = "spanmill_datagrams_lost_total"
+RECEIVED_METRIC = "spanmill_spans_received_total"
 OPEN_SPANS_METRIC = "spanmill_spans_open"
 LONGEST_STALL_METRIC = "spanmill_shard_stall_seconds_max"
 
@@ -70,11 +72,20 @@ LONGEST_STALL_METRIC = "spanmill_shard_stall_seconds_max"
 LISTENER_OF = {
     "otlp-http": "otlp_http",
     "otlp-http-gzip": "otlp_http",
+    "otlp-http-zstd": "otlp_http",
     "otlp-http-json": "otlp_http",
     "otlp-grpc": "otlp_grpc",
     "otlp-grpc-gzip": "otlp_grpc",
     "zipkin-json": "zipkin",
+    "zipkin-proto": "zipkin",
+    "zipkin-thrift": "zipkin",
+    "jaeger-http": "jaeger_http",
+    "jaeger-grpc": "jaeger_grpc",
+    "jaeger-udp": "jaeger_udp",
 }
+TCP_LISTENERS = ("otlp_grpc", "otlp_http", "zipkin", "jaeger_http", "jaeger_grpc")
+# Formats of which bench_sink finds the spans.
+FLOORS = ("otlp-http", "otlp-http-gzip", "otlp-http-json", "otlp-grpc", "otlp-grpc-gzip", "zipkin-json")
 SINK_LISTENER_OF = {"otlp_http": "otlp-http", "otlp_grpc": "otlp-grpc", "zipkin": "zipkin"}
 
 
@@ -183,7 +194,7 @@ def running_daemon(make_command, environment=None, verify=False):
     """Starts a sink, then the daemon that make_command(ports, sink ports, scratch folder) names; yields a Daemon."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, running_sink(verify=verify) as (_, sink_ports):
         scratch = pathlib.Path(scratch)
-        ports = free_ports(("otlp_grpc", "otlp_http", "zipkin", "metrics"))
+        ports = free_ports((*TCP_LISTENERS, "jaeger_udp", "metrics"))
         command, extra = make_command(ports, sink_ports, scratch)
         log = scratch / "log"
         with log.open("w") as out:
@@ -196,7 +207,7 @@ def running_daemon(make_command, environment=None, verify=False):
             )
         daemon = Daemon(process, ports, log, sink_ports)
         try:
-            for name in ("otlp_grpc", "otlp_http", "zipkin"):
+            for name in TCP_LISTENERS:
                 wait_until(lambda: process.poll() is not None or accepts_connections(ports[name]), f"listener {name}")
             if process.poll() is not None:
                 raise BenchError(f"the daemon ended at its start:\n{daemon.log_tail()}")
@@ -227,6 +238,9 @@ def otelcol_command():
             "OTLP_GRPC_PORT": ports["otlp_grpc"],
             "OTLP_HTTP_PORT": ports["otlp_http"],
             "ZIPKIN_PORT": ports["zipkin"],
+            "JAEGER_HTTP_PORT": ports["jaeger_http"],
+            "JAEGER_GRPC_PORT": ports["jaeger_grpc"],
+            "JAEGER_UDP_PORT": ports["jaeger_udp"],
             "METRICS_PORT": ports["metrics"],
             "SINK_PORT": sink_ports["otlp-grpc"],
             "GOMAXPROCS": 1,
@@ -258,8 +272,10 @@ def send_to(daemon, fmt, *options):
         raise BenchError(f"{e}\nThe daemon's log ends with:\n{daemon.log_tail()}") from None
 
 
-def measure_floor(fmt, spans):
-    """CPU of a server that only reads the requests and finds the span ids."""
+def measure_floor(fmt, spans, *options):
+    """CPU of a server that only reads the requests and finds the span ids; None where it cannot."""
+    if fmt not in FLOORS:
+        return None
     with running_sink(core=DAEMON_CORE) as (process, ports):
         port = ports[SINK_LISTENER_OF[LISTENER_OF[fmt]]]
-        return send(port, fmt, process.pid, "--warmup-spans", 400000, "--spans", spans)
+        return send(port, fmt, process.pid, "--warmup-spans", 400000, "--spans", spans, *options)

@@ -27,7 +27,7 @@ enum sm_rc bench_link_fail(struct bench_link *link, const char *format, ...)
 
 static int connect_once(const struct addrinfo *address)
 {
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, address->ai_addr, address->ai_addrlen) != 0) {
         int e = errno;
         close(fd);
@@ -46,7 +46,7 @@ static void set_up_socket(int fd)
 
 enum sm_rc bench_link_open(struct bench_link *link, const char *host, const char *port, int64_t patience_ns)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *address;
+    struct addrinfo hints = {.ai_socktype = link->protocol->datagrams ? SOCK_DGRAM : SOCK_STREAM}, *address;
     if (getaddrinfo(host, port, &hints, &address) != 0)
         return bench_link_fail(link, "cannot resolve %s", host);
     int64_t give_up_ns = bench_link_now_ns() + patience_ns;

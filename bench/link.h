@@ -27,6 +27,7 @@ struct bench_protocol {
     /* Takes whole messages from the input; *used bytes are consumed. Not SM_OK: link->error says why. */
     enum sm_rc (*receive)(struct bench_link *link, const uint8_t *bytes, size_t n, size_t *used, int64_t now_ns);
     void (*close)(struct bench_link *link);
+    bool datagrams; /* UDP; what is staged at once is one datagram */
 };
 
 struct bench_link {
@@ -37,7 +38,7 @@ struct bench_link {
     const char *authority; /* host:port */
     const char *path;
     const char *content_type;
-    bool gzip;
+    const char *coding; /* content encoding; NULL: none */
     uint32_t accepted_status; /* HTTP/1: the one good status */
     uint32_t depth;           /* requests in flight at most */
     int64_t wait_until_ns;
@@ -52,6 +53,7 @@ struct bench_link {
 
 extern const struct bench_protocol bench_send_http1;
 extern const struct bench_protocol bench_send_grpc;
+extern const struct bench_protocol bench_send_udp;
 
 /* Connects; tries again for up to `patience_ns` while nobody listens. */
 enum sm_rc bench_link_open(struct bench_link *link, const char *host, const char *port,

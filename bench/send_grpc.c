@@ -109,7 +109,7 @@ static bool stage_data(struct bench_link *link, struct grpc_flight *f)
     uint8_t flags = f->staged + (size_t)n == total ? BENCH_H2_END_STREAM : 0;
     bench_h2_write_head(head, (uint32_t)n, BENCH_H2_DATA, flags, f->stream);
     if (f->staged == 0) {
-        head[head_n] = link->gzip;
+        head[head_n] = link->coding != NULL;
         sm_store_be32(head + head_n + 1, (uint32_t)f->flight.body->len);
         head_n += GRPC_PREFIX;
         from_body -= GRPC_PREFIX;
@@ -143,9 +143,9 @@ static void stage_headers(struct bench_link *link, uint32_t stream)
         header("content-type", link->content_type),
         header("te", "trailers"),
         header("user-agent", "bench_send"),
-        header("grpc-encoding", "gzip"),
+        header("grpc-encoding", link->coding ? link->coding : ""),
     };
-    size_t headers_n = SM_ARRAY_LEN(headers) - (link->gzip ? 0 : 1);
+    size_t headers_n = SM_ARRAY_LEN(headers) - (link->coding ? 0 : 1);
     uint8_t *frame = st->frames + st->frames_n;
     ssize_t n = nghttp2_hd_deflate_hd(st->deflater, frame + BENCH_H2_FRAME_HEAD, HEADERS_BYTES_MAX, headers, headers_n);
     SM_ASSERT(n > 0);
@@ -423,4 +423,4 @@ static enum sm_rc grpc_receive(struct bench_link *link, const uint8_t *bytes, si
     return SM_OK;
 }
 
-const struct bench_protocol bench_send_grpc = {grpc_open, grpc_stage, grpc_receive, grpc_close};
+const struct bench_protocol bench_send_grpc = {grpc_open, grpc_stage, grpc_receive, grpc_close, .datagrams = false};

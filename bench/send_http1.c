@@ -30,8 +30,9 @@ static int write_head(const struct bench_link *link, size_t body_bytes, char *he
 {
     return snprintf(
         head, HEAD_BYTES,
-        "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench_send\r\nContent-Type: %s\r\n%sContent-Length: %zu\r\n\r\n",
-        link->path, link->authority, link->content_type, link->gzip ? "Content-Encoding: gzip\r\n" : "", body_bytes);
+        "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench_send\r\nContent-Type: %s\r\n%s%s%sContent-Length: %zu\r\n\r\n",
+        link->path, link->authority, link->content_type, link->coding ? "Content-Encoding: " : "", link->coding ? link->coding : "",
+        link->coding ? "\r\n" : "", body_bytes);
 }
 
 static void http1_stage(struct bench_link *link, int64_t now_ns)
@@ -88,4 +89,4 @@ static enum sm_rc http1_receive(struct bench_link *link, const uint8_t *bytes, s
     }
 }
 
-const struct bench_protocol bench_send_http1 = {http1_open, http1_stage, http1_receive, http1_close};
+const struct bench_protocol bench_send_http1 = {http1_open, http1_stage, http1_receive, http1_close, .datagrams = false};

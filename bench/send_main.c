@@ -1,6 +1,6 @@
 /* bench_send: sends generated traffic and says how fast it was taken, and what it cost the process that took it. */
 #include "bench/encode.h"
-#include "bench/gzip.h"
+#include "bench/pack.h"
 #include "bench/link.h"
 #include "bench/options.h"
 #include "bench/watch.h"
@@ -14,9 +14,8 @@
 
 static const char usage[] =
     "usage: bench_send --to HOST:PORT [options]\n"
-    "  --format NAME              otlp-http (default), otlp-http-gzip, otlp-grpc, otlp-grpc-gzip, otlp-http-json, "
-    "zipkin-json,\n"
-    "                             zipkin-proto, zipkin-thrift\n"
+    "  --format NAME              otlp-http (default), otlp-http-gzip, otlp-http-zstd, otlp-http-json, otlp-grpc, otlp-grpc-gzip,\n"
+    "                             zipkin-json, zipkin-proto, zipkin-thrift, jaeger-http, jaeger-grpc, jaeger-udp (compact)\n"
     "  --spans N                  measure over so many spans (1m)\n"
     "  --warmup-spans N           send so many before (0)\n"
     "  --seconds S, --warmup-seconds S  the same by time\n"
@@ -60,21 +59,26 @@ struct format {
     const struct bench_protocol *protocol;
     const char *path;
     const char *content_type;
-    bool gzip;
+    const char *coding; /* NULL: none */
     uint32_t accepted_status;
 };
 
+#define JAEGER_GRPC_PATH "/jaeger.api_v2.CollectorService/PostSpans"
 #define GRPC_PATH "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 static const struct format formats[] = {
-    {"otlp-http", BENCH_ENCODING_OTLP_PROTO, &bench_send_http1, "/v1/traces", "application/x-protobuf", false, 200},
-    {"otlp-http-gzip", BENCH_ENCODING_OTLP_PROTO, &bench_send_http1, "/v1/traces", "application/x-protobuf", true, 200},
-    {"otlp-http-json", BENCH_ENCODING_OTLP_JSON, &bench_send_http1, "/v1/traces", "application/json", false, 200},
-    {"otlp-grpc", BENCH_ENCODING_OTLP_PROTO, &bench_send_grpc, GRPC_PATH, "application/grpc", false, 0},
-    {"otlp-grpc-gzip", BENCH_ENCODING_OTLP_PROTO, &bench_send_grpc, GRPC_PATH, "application/grpc", true, 0},
-    {"zipkin-json", BENCH_ENCODING_ZIPKIN_JSON, &bench_send_http1, "/api/v2/spans", "application/json", false, 202},
-    {"zipkin-proto", BENCH_ENCODING_ZIPKIN_PROTO, &bench_send_http1, "/api/v2/spans", "application/x-protobuf", false, 202},
-    {"zipkin-thrift", BENCH_ENCODING_ZIPKIN_THRIFT, &bench_send_http1, "/api/v1/spans", "application/x-thrift", false, 202},
+    {"otlp-http", BENCH_ENCODING_OTLP_PROTO, &bench_send_http1, "/v1/traces", "application/x-protobuf", NULL, 200},
+    {"otlp-http-gzip", BENCH_ENCODING_OTLP_PROTO, &bench_send_http1, "/v1/traces", "application/x-protobuf", "gzip", 200},
+    {"otlp-http-zstd", BENCH_ENCODING_OTLP_PROTO, &bench_send_http1, "/v1/traces", "application/x-protobuf", "zstd", 200},
+    {"otlp-http-json", BENCH_ENCODING_OTLP_JSON, &bench_send_http1, "/v1/traces", "application/json", NULL, 200},
+    {"otlp-grpc", BENCH_ENCODING_OTLP_PROTO, &bench_send_grpc, GRPC_PATH, "application/grpc", NULL, 0},
+    {"otlp-grpc-gzip", BENCH_ENCODING_OTLP_PROTO, &bench_send_grpc, GRPC_PATH, "application/grpc", "gzip", 0},
+    {"zipkin-json", BENCH_ENCODING_ZIPKIN_JSON, &bench_send_http1, "/api/v2/spans", "application/json", NULL, 202},
+    {"zipkin-proto", BENCH_ENCODING_ZIPKIN_PROTO, &bench_send_http1, "/api/v2/spans", "application/x-protobuf", NULL, 202},
+    {"zipkin-thrift", BENCH_ENCODING_ZIPKIN_THRIFT, &bench_send_http1, "/api/v1/spans", "application/x-thrift", NULL, 202},
+    {"jaeger-http", BENCH_ENCODING_JAEGER_BATCH, &bench_send_http1, "/api/traces", "application/x-thrift", NULL, 202},
+    {"jaeger-grpc", BENCH_ENCODING_JAEGER_PROTO, &bench_send_grpc, JAEGER_GRPC_PATH, "application/grpc", NULL, 0},
+    {"jaeger-udp", BENCH_ENCODING_JAEGER_COMPACT, &bench_send_udp, "", "", NULL, 0},
 };
 
 static const struct format *format_of(const char *name)
@@ -268,8 +272,8 @@ static void compress_bodies(struct run *r, uint32_t spans_per_set, int64_t set_n
     uint32_t rounds = (uint32_t)((r->o.warmup_spans + r->o.spans) / spans_per_set + 1);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct bench_body *packed =
-        bench_gzip_rounds(r->bodies, r->bodies_n, rounds, r->o.id_seed, wall_ns() - BENCH_ENCODE_EPOCH_NS, set_ns,
-                          (uint32_t)SM_MAX(1, cores));
+        bench_pack_rounds(r->bodies, r->bodies_n, rounds, r->o.id_seed, wall_ns() - BENCH_ENCODE_EPOCH_NS, set_ns,
+                          (uint32_t)SM_MAX(1, cores), r->format->coding);
     bench_encode_free(r->bodies, r->bodies_n);
     r->bodies = packed;
     r->bodies_n *= rounds;
@@ -277,18 +281,18 @@ static void compress_bodies(struct run *r, uint32_t spans_per_set, int64_t set_n
 
 static void prepare_bodies(struct run *r)
 {
-    if (r->format->gzip && r->o.seconds > 0)
+    if (r->format->coding && r->o.seconds > 0)
         bench_options_fail("compressed bodies are made beforehand: use --spans, not --seconds");
     struct bench_gen *gen = bench_gen_new(&r->o.gen);
     r->bodies = bench_encode_all(gen, r->format->encoding);
     r->bodies_n = gen->requests_n;
-    if (r->format->gzip)
+    if (r->format->coding)
         compress_bodies(r, gen->spans_n, gen->length_ns);
     bench_gen_free(gen);
     struct bench_feed_options f = {
         .bodies = r->bodies,
         .bodies_n = r->bodies_n,
-        .once = r->format->gzip,
+        .once = r->format->coding != NULL,
         .seed = r->o.id_seed,
         .spans_max = r->o.seconds > 0 ? 0 : r->o.warmup_spans + r->o.spans,
         .spans_per_second = r->o.rate,
@@ -310,7 +314,7 @@ static void open_links(struct run *r)
         link->authority = authority;
         link->path = r->format->path;
         link->content_type = r->format->content_type;
-        link->gzip = r->format->gzip;
+        link->coding = r->format->coding;
         link->accepted_status = r->format->accepted_status;
         link->depth = r->o.depth;
         if (bench_link_open(link, r->o.host, r->o.port, r->o.patience_ns) != SM_OK)

@@ -295,20 +295,22 @@ static void cache_rebuild(struct sm_scopes_cache *cache, uint32_t mask)
     free(old);
 }
 
-static struct entry *cache_intern(struct sm_scopes_cache *cache, const struct key *key, uint32_t epoch)
+/* The slot with this content, or the free one where it would be. */
+static struct cache_slot *cache_find(struct sm_scopes_cache *cache, const struct key *key)
 {
     uint32_t i = (uint32_t)key->hash & cache->mask;
-    struct cache_slot *slot;
     for (;; i = (i + 1) & cache->mask) {
-        slot = &cache->slots[i];
-        if (!slot->entry)
-            break;
-        if (slot->hash == key->hash && matches(slot->entry, key)) {
-            if (SM_LIKELY(!is_dead(slot->entry)))
-                return slot->entry;
-            break; /* replaced by a fresh entry with the same content */
-        }
+        struct cache_slot *slot = &cache->slots[i];
+        if (!slot->entry || (slot->hash == key->hash && matches(slot->entry, key)))
+            return slot;
     }
+}
+
+static struct entry *cache_intern(struct sm_scopes_cache *cache, const struct key *key, uint32_t epoch)
+{
+    struct cache_slot *slot = cache_find(cache, key);
+    if (SM_LIKELY(slot->entry && !is_dead(slot->entry)))
+        return slot->entry; /* a dead one is replaced by a fresh entry with the same content */
     struct entry *e = table_intern(cache->scopes, key, epoch);
     if (!e)
         return NULL;
@@ -342,6 +344,28 @@ const struct sm_scope *sm_scopes_cache_scope(struct sm_scopes_cache *cache, cons
     struct key key = make_key(resource, bytes, schema_url);
     struct entry *e = cache_intern(cache, &key, epoch);
     if (!e)
+        return NULL;
+    touch(&e->scope.epoch_last, epoch);
+    return &e->scope;
+}
+
+const struct sm_resource *sm_scopes_cache_find_resource(struct sm_scopes_cache *cache, struct sm_str bytes,
+                                                        struct sm_str schema_url, uint32_t epoch)
+{
+    struct key key = make_key(NULL, bytes, schema_url);
+    struct entry *e = cache_find(cache, &key)->entry;
+    if (!e || is_dead(e))
+        return NULL;
+    touch(&e->resource.epoch_last, epoch);
+    return &e->resource;
+}
+
+const struct sm_scope *sm_scopes_cache_find_scope(struct sm_scopes_cache *cache, const struct sm_resource *resource,
+                                                  struct sm_str bytes, struct sm_str schema_url, uint32_t epoch)
+{
+    struct key key = make_key(resource, bytes, schema_url);
+    struct entry *e = cache_find(cache, &key)->entry;
+    if (!e || is_dead(e))
         return NULL;
     touch(&e->scope.epoch_last, epoch);
     return &e->scope;

@@ -56,6 +56,13 @@ const struct sm_resource *sm_scopes_cache_resource(struct sm_scopes_cache *cache
 const struct sm_scope *sm_scopes_cache_scope(struct sm_scopes_cache *cache, const struct sm_resource *resource,
                                              struct sm_str bytes, struct sm_str schema_url, uint32_t epoch);
 
+/* The same for what this cache has met already; NULL for what it has not, which is not interned. Codecs that check contents before they
+ * intern them need not check what is found. */
+const struct sm_resource *sm_scopes_cache_find_resource(struct sm_scopes_cache *cache, struct sm_str bytes,
+                                                        struct sm_str schema_url, uint32_t epoch);
+const struct sm_scope *sm_scopes_cache_find_scope(struct sm_scopes_cache *cache, const struct sm_resource *resource,
+                                                  struct sm_str bytes, struct sm_str schema_url, uint32_t epoch);
+
 /* Reclaim, in steps that the control thread calls now and then with the oldest epoch that is still live anywhere: marks
  * entries not used since, waits (over calls) until every cache passed sm_scopes_cache_quiescent, then frees those that are
  * still unused. */

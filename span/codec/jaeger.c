@@ -393,6 +393,7 @@ void sm_jaeger_refer(struct sm_jaeger_in *j, const struct sm_jaeger_reference *r
     } else if (j->parent_id == 0 || j->parent_id == j->id) {
         if (!child)
             return;
+        j->own_parent = j->parent_id != 0;
         j->parent_id = r->id;
         j->parent_reference = number;
     } else if (r->id == j->parent_id && (!j->parent_reference || (child && j->parent_follows))) {
@@ -420,18 +421,28 @@ static bool put_link(struct sm_jaeger_in *j, const struct sm_jaeger_reference *r
     return put_attribute(j, LINK_ATTRIBUTES, &tag, &length_at) && sm_build_close_message(&j->build, at, &moved);
 }
 
+/* A span that names itself as its parent has none, or the first one that its references name; that it said so remains as its first
+ * link, before all references, which is where Jaeger has it. */
+static bool put_own_parent(struct sm_jaeger_in *j)
+{
+    if (j->parent_id == j->id)
+        j->parent_id = 0;
+    if (j->refers_to_itself)
+        return true;
+    j->references = 1;
+    j->parent_reference += j->parent_reference != 0;
+    return put_link(j, &(struct sm_jaeger_reference){SM_JAEGER_CHILD_OF, j->trace, j->id});
+}
+
+bool sm_jaeger_referred(struct sm_jaeger_in *j)
+{
+    j->references = 0;
+    return SM_LIKELY(!j->own_parent && j->parent_id != j->id) || put_own_parent(j);
+}
+
 bool sm_jaeger_link(struct sm_jaeger_in *j, const struct sm_jaeger_reference *r)
 {
     return ++j->references == j->parent_reference || put_link(j, r);
-}
-
-/* A span that names itself as its parent has none; that it said so remains as a link. */
-static bool drop_self_parent(struct sm_jaeger_in *j)
-{
-    if (SM_LIKELY(j->parent_id != j->id))
-        return true;
-    j->parent_id = 0;
-    return j->refers_to_itself || put_link(j, &(struct sm_jaeger_reference){SM_JAEGER_CHILD_OF, j->trace, j->id});
 }
 
 /* ---- the end of a span ---- */
@@ -527,7 +538,7 @@ bool sm_jaeger_commit(struct sm_jaeger_in *j)
         sm_build_refuse(b, SM_REJECT_SPAN_ID);
     if (SM_UNLIKELY(j->process_reject != SM_REJECT_COUNT))
         sm_build_refuse(b, j->process_reject);
-    if (!drop_self_parent(j) || !put_status(j, &priv) || !put_private(j, &priv))
+    if (!put_status(j, &priv) || !put_private(j, &priv))
         return false;
     sm_build_front(b, j->trace, j->id, j->parent_id, j->kind, j->start_ns, j->start_ns ? j->start_ns + j->duration_ns : 0);
     if (b->reject == SM_REJECT_COUNT)

@@ -58,6 +58,7 @@ struct sm_jaeger_in {
     bool event_named;          /* the log being built has its name */
     bool parent_follows;       /* the parent's reference is a FOLLOWS_FROM */
     bool refers_to_itself;
+    bool own_parent;           /* parentSpanId is the span's own id */
 
     struct sm_trace_id trace;
     uint64_t id, parent_id; /* parent_id 0: none */
@@ -88,10 +89,7 @@ bool sm_jaeger_log_end(struct sm_jaeger_in *j, size_t at, uint64_t time_ns) SM_M
 void sm_jaeger_refer(struct sm_jaeger_in *j, const struct sm_jaeger_reference *r);
 bool sm_jaeger_link(struct sm_jaeger_in *j, const struct sm_jaeger_reference *r) SM_MUST_USE;
 /* Between the two. */
-SM_INLINE void sm_jaeger_referred(struct sm_jaeger_in *j)
-{
-    j->references = 0;
-}
+bool sm_jaeger_referred(struct sm_jaeger_in *j) SM_MUST_USE;
 
 bool sm_jaeger_commit(struct sm_jaeger_in *j) SM_MUST_USE;
 

@@ -96,7 +96,7 @@ static bool read_time(struct reader *r, const struct sm_pb_field *time, bool dur
     bool ok = true;
     while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
         if (f.number < SM_ARRAY_LEN(v))
-            v[f.number] = (int64_t)f.value;
+            v[f.number] = f.number == 2 ? (int32_t)f.value : (int64_t)f.value;
     }
     if (__builtin_mul_overflow(v[1], SM_SEC, &sum) || __builtin_add_overflow(sum, v[2], &sum) || (sum < 0 && !duration)) {
         sm_build_refuse(&r->j.build, SM_REJECT_TIME);
@@ -210,10 +210,7 @@ static bool put_references(struct reader *r, const uint8_t *from, const uint8_t 
 {
     if (!from)
         return true;
-    if (!walk_references(r, from, end, false))
-        return false;
-    sm_jaeger_referred(&r->j);
-    return walk_references(r, from, end, true);
+    return walk_references(r, from, end, false) && sm_jaeger_referred(&r->j) && walk_references(r, from, end, true);
 }
 
 static bool read_field(struct reader *r, const struct sm_pb_field *f)

@@ -316,7 +316,8 @@ static bool put_kept_references(struct reader *r)
 {
     for (uint32_t i = 0; i < r->references_n; i++)
         sm_jaeger_refer(&r->j, &r->references[i]);
-    sm_jaeger_referred(&r->j);
+    if (!sm_jaeger_referred(&r->j))
+        return false;
     for (uint32_t i = 0; i < r->references_n; i++) {
         if (!sm_jaeger_link(&r->j, &r->references[i]))
             return false;
@@ -347,9 +348,8 @@ static bool put_references(struct reader *r, const uint8_t *long_list)
     if (SM_LIKELY(!long_list))
         return put_kept_references(r);
     r->t.p = long_list;
-    if (!read_references(r, false))
+    if (!read_references(r, false) || !sm_jaeger_referred(&r->j))
         return false;
-    sm_jaeger_referred(&r->j);
     r->t.p = long_list;
     bool ok = read_references(r, true);
     r->t.p = behind;

@@ -108,9 +108,14 @@ static uint64_t read_uint(struct reader *r, uint64_t max)
 /* The prefix of an enum's names is followed by the values in order. */
 static uint64_t read_enum(struct reader *r, const char *const *names, size_t count)
 {
-    if (sm_json_peek(&r->j) == SM_JSON_NUMBER)
-        return read_uint(r, INT32_MAX);
     struct sm_json_text text;
+    if (sm_json_peek(&r->j) == SM_JSON_NUMBER) {
+        struct sm_json_number n;
+        int64_t v = 0;
+        if (read_number(r, &n) && (!sm_json_number_int64(&n, &v) || v != (int32_t)v))
+            (void)fail(r, "expected a whole number that is in range");
+        return (uint64_t)v;
+    }
     if (!sm_json_string(&r->j, &text))
         return 0;
     for (size_t i = 0; i < count; i++) {

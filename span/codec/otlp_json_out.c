@@ -26,7 +26,8 @@ static void put_text(struct members *m, const char *key, struct sm_str text)
     sm_json_put_string(m->out, text);
 }
 
-static void put_number(struct members *m, const char *key, uint64_t v)
+/* Of what came as varint the lower 32 bits count, as they do for protobuf's own readers. */
+static void put_number(struct members *m, const char *key, uint32_t v)
 {
     if (v == 0)
         return;
@@ -35,6 +36,14 @@ static void put_number(struct members *m, const char *key, uint64_t v)
 }
 
 /* 64-bit numbers are strings in protobuf's JSON. */
+static void put_enum(struct members *m, const char *key, uint64_t v)
+{
+    if ((int32_t)v == 0)
+        return;
+    put_key(m, key);
+    sm_json_put_int(m->out, (int32_t)v);
+}
+
 static void put_nanos(struct members *m, const char *key, uint64_t v)
 {
     if (v == 0)
@@ -192,7 +201,7 @@ static void put_event(struct sm_buf *out, struct sm_str event)
     put_nanos(&m, "timeUnixNano", f.of[1].value);
     put_text(&m, "name", bytes_of(&f, 2));
     put_attributes(&m, event, 3);
-    put_number(&m, "droppedAttributesCount", f.of[4].value);
+    put_number(&m, "droppedAttributesCount", (uint32_t)f.of[4].value);
 }
 
 static void put_link(struct sm_buf *out, struct sm_str link)
@@ -204,8 +213,8 @@ static void put_link(struct sm_buf *out, struct sm_str link)
     put_hex(&m, "spanId", bytes_of(&f, 2));
     put_text(&m, "traceState", bytes_of(&f, 3));
     put_attributes(&m, link, 4);
-    put_number(&m, "droppedAttributesCount", f.of[5].value);
-    put_number(&m, "flags", f.of[6].value);
+    put_number(&m, "droppedAttributesCount", (uint32_t)f.of[5].value);
+    put_number(&m, "flags", (uint32_t)f.of[6].value);
 }
 
 static void put_all(struct members *m, const char *key, struct sm_str span, uint32_t field,
@@ -242,7 +251,7 @@ static void put_status(struct members *m, const struct fields *span)
     sm_buf_putc(m->out, '{');
     struct members status = {.out = m->out};
     put_text(&status, "message", bytes_of(&f, 2));
-    put_number(&status, "code", f.of[3].value);
+    put_enum(&status, "code", f.of[3].value);
     sm_buf_putc(m->out, '}');
 }
 
@@ -256,19 +265,19 @@ static void put_span(struct sm_buf *out, struct sm_str span)
     put_hex(&m, "spanId", bytes_of(&f, SM_OTLP_SPAN_ID));
     put_text(&m, "traceState", bytes_of(&f, SM_OTLP_TRACE_STATE));
     put_hex(&m, "parentSpanId", bytes_of(&f, SM_OTLP_PARENT_SPAN_ID));
-    put_number(&m, "flags", f.of[SM_OTLP_FLAGS].value);
+    put_number(&m, "flags", (uint32_t)f.of[SM_OTLP_FLAGS].value);
     put_text(&m, "name", bytes_of(&f, SM_OTLP_NAME));
-    put_number(&m, "kind", f.of[SM_OTLP_KIND].value);
+    put_enum(&m, "kind", f.of[SM_OTLP_KIND].value);
     put_nanos(&m, "startTimeUnixNano", f.of[SM_OTLP_START].value);
     put_nanos(&m, "endTimeUnixNano", f.of[SM_OTLP_END].value);
     put_attributes(&m, span, SM_OTLP_ATTRIBUTES);
-    put_number(&m, "droppedAttributesCount", f.of[SM_OTLP_DROPPED_ATTRIBUTES].value);
+    put_number(&m, "droppedAttributesCount", (uint32_t)f.of[SM_OTLP_DROPPED_ATTRIBUTES].value);
     if (f.of[SM_OTLP_EVENTS].bytes)
         put_all(&m, "events", span, SM_OTLP_EVENTS, put_event);
-    put_number(&m, "droppedEventsCount", f.of[SM_OTLP_DROPPED_EVENTS].value);
+    put_number(&m, "droppedEventsCount", (uint32_t)f.of[SM_OTLP_DROPPED_EVENTS].value);
     if (f.of[SM_OTLP_LINKS].bytes)
         put_all(&m, "links", span, SM_OTLP_LINKS, put_link);
-    put_number(&m, "droppedLinksCount", f.of[SM_OTLP_DROPPED_LINKS].value);
+    put_number(&m, "droppedLinksCount", (uint32_t)f.of[SM_OTLP_DROPPED_LINKS].value);
     put_status(&m, &f);
     sm_buf_putc(out, '}');
 }
@@ -299,7 +308,7 @@ static void put_scope_spans(struct sm_buf *out, const struct sm_encode_span *spa
         put_text(&scope, "name", bytes_of(&f, 1));
         put_text(&scope, "version", bytes_of(&f, 2));
         put_attributes(&scope, spans[0].scope, 3);
-        put_number(&scope, "droppedAttributesCount", f.of[4].value);
+        put_number(&scope, "droppedAttributesCount", (uint32_t)f.of[4].value);
         sm_buf_putc(out, '}');
     }
     put_key(&m, "spans");
@@ -323,7 +332,7 @@ static void put_resource_spans(struct sm_buf *out, const struct sm_encode_span *
         sm_buf_putc(out, '{');
         struct members resource = {.out = out};
         put_attributes(&resource, spans[0].resource, 1);
-        put_number(&resource, "droppedAttributesCount", f.of[2].value);
+        put_number(&resource, "droppedAttributesCount", (uint32_t)f.of[2].value);
         sm_buf_putc(out, '}');
     }
     put_key(&m, "scopeSpans");

@@ -503,8 +503,8 @@ static bool scan_group(const uint8_t *p, const uint8_t *end, struct group *g)
     return p == end;
 }
 
-/* Resource{attributes=1} and InstrumentationScope{name=1, version=2, attributes=3}, which are interned by content. Why spans of
- * it must be refused; SM_REJECT_COUNT: it is sound. */
+/* Resource{attributes=1} and InstrumentationScope{name=1, version=2, attributes=3}, which are interned by content: what was interned
+ * before is sound. Why spans of it must be refused; SM_REJECT_COUNT: it is sound, too. */
 static enum sm_reject check_head(struct sm_decoder *d, struct sm_str head, bool scope)
 {
     struct walk w = {.d = d, .reject = SM_REJECT_COUNT};
@@ -574,10 +574,12 @@ static enum sm_rc decode_scope_spans(struct sm_decoder *d, struct sm_batch *b, c
     }
     if (p != end)
         return SM_E_INVALID;
-    enum sm_reject reject = check_head(d, head, true);
+    const struct sm_scope *scope = resource ? sm_scopes_cache_find_scope(d->scopes, resource, head, schema_url, b->epoch) : NULL;
+    enum sm_reject reject = scope ? SM_REJECT_COUNT : check_head(d, head, true);
     if (SM_UNLIKELY(reject != SM_REJECT_COUNT))
         return refuse_from(b, first, reject);
-    const struct sm_scope *scope = sm_scopes_cache_scope(d->scopes, resource, head, schema_url, b->epoch);
+    if (SM_UNLIKELY(!scope))
+        scope = sm_scopes_cache_scope(d->scopes, resource, head, schema_url, b->epoch);
     if (!scope)
         return refuse_from(b, first, SM_REJECT_SCOPES_FULL);
     set_scope(b, first, scope->id);
@@ -596,9 +598,10 @@ static enum sm_rc decode_resource_spans(struct sm_decoder *d, struct sm_batch *b
     struct group g;
     if (!scan_group(p, end, &g))
         return SM_E_INVALID;
-    enum sm_reject reject = check_head(d, g.head, false);
-    const struct sm_resource *resource =
-        reject == SM_REJECT_COUNT ? sm_scopes_cache_resource(d->scopes, g.head, g.schema_url, b->epoch) : NULL;
+    const struct sm_resource *resource = sm_scopes_cache_find_resource(d->scopes, g.head, g.schema_url, b->epoch);
+    enum sm_reject reject = resource ? SM_REJECT_COUNT : check_head(d, g.head, false);
+    if (SM_UNLIKELY(!resource && reject == SM_REJECT_COUNT))
+        resource = sm_scopes_cache_resource(d->scopes, g.head, g.schema_url, b->epoch);
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number != 2)

@@ -3,6 +3,8 @@
 
 #include "base/utf8.h"
 
+#include <stdlib.h>
+
 enum { NOBODY = SM_ZIPKIN_V1_NOBODY, NO_PART = -1 };
 
 enum sm_rc sm_zipkin_v1_open(struct sm_zipkin_v1 *v, struct sm_decoder *d, struct sm_batch *batch, size_t payload_size)
@@ -82,8 +84,15 @@ static bool same_address(const struct sm_zipkin_address *a, const struct sm_zipk
            (!a->has_ipv6 || memcmp(a->ipv6, b->ipv6, sizeof a->ipv6) == 0);
 }
 
+static bool is_blank(const struct sm_zipkin_v1_endpoint *e)
+{
+    return e->service.len == 0 && !e->address.has_ipv4 && !e->address.has_ipv6 && e->address.port == 0;
+}
+
 int16_t sm_zipkin_v1_endpoint(struct sm_zipkin_v1 *v, const struct sm_zipkin_v1_endpoint *endpoint)
 {
+    if (is_blank(endpoint))
+        return NOBODY;
     for (uint32_t i = 0; i < v->endpoints_n; i++) {
         const struct sm_zipkin_v1_endpoint *known = &v->endpoints[i];
         if (same_address(&known->address, &endpoint->address) && same_name(known->service, endpoint->service))
@@ -97,12 +106,43 @@ int16_t sm_zipkin_v1_endpoint(struct sm_zipkin_v1 *v, const struct sm_zipkin_v1_
     return (int16_t)v->endpoints_n++;
 }
 
+static int compare_texts(struct sm_str a, struct sm_str b)
+{
+    int c = memcmp(a.ptr, b.ptr, SM_MIN(a.len, b.len));
+    return c ? c : (a.len > b.len) - (a.len < b.len);
+}
+
+static int by_order(uint32_t a, uint32_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int by_time(const void *x, const void *y)
+{
+    const struct sm_zipkin_v1_annotation *a = x, *b = y;
+    if (a->timestamp_us != b->timestamp_us)
+        return a->timestamp_us < b->timestamp_us ? -1 : 1;
+    int c = compare_texts(a->value, b->value);
+    return c ? c : by_order(a->order, b->order);
+}
+
+static int by_key(const void *x, const void *y)
+{
+    const struct sm_zipkin_v1_tag *a = x, *b = y;
+    int c = compare_texts(a->key, b->key);
+    return c ? c : by_order(a->order, b->order);
+}
+
 void sm_zipkin_v1_annotation(struct sm_zipkin_v1 *v, uint64_t timestamp_us, struct sm_str value, int16_t endpoint)
 {
-    if (v->annotations_n == v->items_max)
+    uint32_t n = v->annotations_n;
+    if (n == v->items_max) {
         sm_zipkin_v1_refuse(v, SM_REJECT_ATTRIBUTES);
-    else
-        v->annotations[v->annotations_n++] = (struct sm_zipkin_v1_annotation){timestamp_us, value, endpoint, NO_PART};
+        return;
+    }
+    v->annotations[n] = (struct sm_zipkin_v1_annotation){timestamp_us, value, n, endpoint, NO_PART};
+    v->unsorted |= n && by_time(&v->annotations[n - 1], &v->annotations[n]) > 0;
+    v->annotations_n++;
 }
 
 bool sm_zipkin_v1_is_address(struct sm_str key)
@@ -110,20 +150,17 @@ bool sm_zipkin_v1_is_address(struct sm_str key)
     return key.len == 2 && key.ptr[1] == 'a' && (key.ptr[0] == 's' || key.ptr[0] == 'c' || key.ptr[0] == 'm');
 }
 
-static bool is_blank(const struct sm_zipkin_v1_endpoint *e)
-{
-    return e->service.len == 0 && !e->address.has_ipv4 && !e->address.has_ipv6 && e->address.port == 0;
-}
-
+/* An address without an endpoint takes none away. */
 static void take_address(struct sm_zipkin_v1 *v, char side, int16_t endpoint)
 {
-    int16_t e = endpoint == NOBODY || is_blank(&v->endpoints[endpoint]) ? NOBODY : endpoint;
+    if (endpoint == NOBODY)
+        return;
     if (side == 's')
-        v->sa = e;
+        v->sa = endpoint;
     else if (side == 'c')
-        v->ca = e;
+        v->ca = endpoint;
     else
-        v->ma = e;
+        v->ma = endpoint;
 }
 
 void sm_zipkin_v1_tag(struct sm_zipkin_v1 *v, struct sm_str key, struct sm_str value, int16_t endpoint)
@@ -132,8 +169,11 @@ void sm_zipkin_v1_tag(struct sm_zipkin_v1 *v, struct sm_str key, struct sm_str v
         take_address(v, key.ptr[0], endpoint);
     else if (v->tags_n == v->items_max)
         sm_zipkin_v1_refuse(v, SM_REJECT_ATTRIBUTES);
-    else
-        v->tags[v->tags_n++] = (struct sm_zipkin_v1_tag){key, value, endpoint, 0};
+    else {
+        v->tags[v->tags_n] = (struct sm_zipkin_v1_tag){key, value, v->tags_n, endpoint, 0};
+        v->mixed_tags |= endpoint != v->tags[0].endpoint;
+        v->tags_n++;
+    }
 }
 
 static bool same_service(const struct sm_zipkin_v1 *v, int16_t a, int16_t b)
@@ -214,8 +254,11 @@ static bool take_core(struct sm_zipkin_v1 *v, struct sm_zipkin_v1_annotation *a,
     }
 }
 
-static void sort_annotations(struct sm_zipkin_v1 *v)
+/* Whose span is which, and what it is, depends on the order: zipkin2 goes by time, then text. */
+static void assign_annotations(struct sm_zipkin_v1 *v)
 {
+    if (v->unsorted)
+        qsort(v->annotations, v->annotations_n, sizeof *v->annotations, by_time);
     for (uint32_t i = 0; i < v->annotations_n; i++) {
         struct sm_zipkin_v1_annotation *a = &v->annotations[i];
         int16_t part = part_of(v, a->endpoint);
@@ -231,7 +274,7 @@ static void supply_begin(struct sm_zipkin_v1 *v, struct sm_zipkin_v1_annotation 
 {
     if (*begin || !end || !v->timestamp_us || !v->duration_us || v->timestamp_us + v->duration_us != end->timestamp_us)
         return;
-    *supplied = (struct sm_zipkin_v1_annotation){v->timestamp_us, {"", 0}, end->endpoint, NO_PART};
+    *supplied = (struct sm_zipkin_v1_annotation){v->timestamp_us, {"", 0}, 0, end->endpoint, NO_PART};
     *begin = supplied;
 }
 
@@ -340,8 +383,11 @@ static void convert_message(struct sm_zipkin_v1 *v)
     }
 }
 
-static void sort_tags(struct sm_zipkin_v1 *v)
+/* By key, which matters only when they are of several parties. */
+static void assign_tags(struct sm_zipkin_v1 *v)
 {
+    if (v->mixed_tags)
+        qsort(v->tags, v->tags_n, sizeof *v->tags, by_key);
     for (uint32_t i = 0; i < v->tags_n; i++) {
         struct sm_zipkin_v1_tag *t = &v->tags[i];
         t->part = part_of(v, t->endpoint);
@@ -358,9 +404,8 @@ static void convert_bare_addresses(struct sm_zipkin_v1 *v)
     } else if (v->sa != NOBODY) {
         v->parts[0].remote = v->sa;
     } else if (v->ca != NOBODY) {
-        struct sm_zipkin_v1_part *server = party(v, v->ca);
-        server->kind = SM_KIND_SERVER;
-        server->remote = v->ca;
+        v->parts[0].kind = SM_KIND_SERVER;
+        v->parts[0].remote = v->ca;
     }
 }
 
@@ -435,10 +480,10 @@ bool sm_zipkin_v1_commit(struct sm_zipkin_v1 *v)
         return !v->z.build.no_memory;
     }
     (void)new_part(v, NOBODY);
-    sort_annotations(v);
+    assign_annotations(v);
     convert_call(v);
     convert_message(v);
-    sort_tags(v);
+    assign_tags(v);
     convert_addresses(v);
     for (uint32_t i = 0; i < v->parts_n; i++) {
         if (!put_part(v, (int16_t)i))

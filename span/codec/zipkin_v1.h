@@ -25,12 +25,14 @@ struct sm_zipkin_v1_endpoint {
 struct sm_zipkin_v1_annotation {
     uint64_t timestamp_us;
     struct sm_str value;
+    uint32_t order; /* as it came */
     int16_t endpoint;
     int16_t part; /* whose annotation it becomes; -1: nobody's, it says a kind or time */
 };
 
 struct sm_zipkin_v1_tag {
     struct sm_str key, value;
+    uint32_t order;
     int16_t endpoint;
     int16_t part;
 };
@@ -61,6 +63,7 @@ struct sm_zipkin_v1 {
     struct sm_zipkin_v1_annotation supplied_cs, supplied_sr;
 
     uint32_t annotations_n, tags_n, endpoints_n, parts_n;
+    bool unsorted, mixed_tags; /* annotations not by time; tags of several endpoints */
     int16_t sa, ca, ma;    /* addresses */
     enum sm_reject reject; /* SM_REJECT_COUNT: none so far */
     struct sm_trace_id trace;
@@ -76,7 +79,7 @@ enum sm_rc sm_zipkin_v1_open(struct sm_zipkin_v1 *v, struct sm_decoder *d, struc
 void sm_zipkin_v1_close(struct sm_zipkin_v1 *v, enum sm_rc rc);
 
 void sm_zipkin_v1_begin(struct sm_zipkin_v1 *v);
-/* The number of an endpoint, the same for equal ones. */
+/* The number of an endpoint, the same for equal ones; SM_ZIPKIN_V1_NOBODY for one that says nothing. */
 int16_t sm_zipkin_v1_endpoint(struct sm_zipkin_v1 *v, const struct sm_zipkin_v1_endpoint *endpoint);
 void sm_zipkin_v1_annotation(struct sm_zipkin_v1 *v, uint64_t timestamp_us, struct sm_str value, int16_t endpoint);
 /* A binary annotation; with key "sa", "ca" or "ma" it is the address of the other side, whatever its value. */

@@ -4,7 +4,11 @@
  *
  * {"rc", "error", "rejected", "reject_text", "spans": [header fields], "encoded": the spans by the second codec (default: the
  * first; CODEC jaeger_json: Jaeger's traces as the query API gives them raw), "again": true when decoding that and encoding once
- * more gives the same bytes}. */
+ * more gives the same bytes}.
+ *
+ *     decode_driver --lines
+ *
+ * Lines "CODEC CODEC HEX" on standard input, each answered by such a line: for tests/oracle/differ.py. */
 #include "base/buf.h"
 #include "base/json_out.h"
 #include "query/jaeger_json.h"
@@ -160,42 +164,81 @@ static void put_headers(const struct env *e, struct sm_buf *out)
     sm_buf_puts(out, "]");
 }
 
-int main(int argc, char **argv)
+/* What comes of one payload, as a line of JSON. `to` NULL: Jaeger's JSON. */
+static void put_answer(const struct sm_codec *in, const struct sm_codec *to, struct sm_str payload, struct sm_buf *out)
 {
-    if (argc < 3) {
-        fprintf(stderr, "usage: %s CODEC FILE [CODEC]\n", argv[0]);
-        return 2;
-    }
-    bool jaeger = argc > 3 && strcmp(argv[3], "jaeger_json") == 0;
-    const struct sm_codec *in = find_codec(argv[1]), *to = jaeger ? NULL : find_codec(argc > 3 ? argv[3] : argv[1]);
-    struct sm_buf file = {0}, out = {0}, encoded = {0}, again = {0};
+    struct sm_buf encoded = {0}, again = {0};
     struct sm_err err = {0};
     struct env e;
     env_init(&e);
-    read_file(argv[2], &file);
-    enum sm_rc rc = decode(&e, in, sm_buf_str(&file), &err);
-    sm_buf_putc(&out, '{');
-    put_member(&out, "rc", sm_str_c(sm_rc_name(rc)));
-    put_member(&out, "error", sm_str_c(err.text));
-    put_member(&out, "reject_text", sm_str_c(e.batch.reject_text));
-    sm_buf_printf(&out, "\"rejected\":%u,", e.batch.rejected_total);
-    put_headers(&e, &out);
-    if (rc == SM_OK && (jaeger || to->encode)) {
+    enum sm_rc rc = decode(&e, in, payload, &err);
+    sm_buf_putc(out, '{');
+    put_member(out, "rc", sm_str_c(sm_rc_name(rc)));
+    put_member(out, "error", sm_str_c(err.text));
+    put_member(out, "reject_text", sm_str_c(e.batch.reject_text));
+    sm_buf_printf(out, "\"rejected\":%u,", e.batch.rejected_total);
+    put_headers(&e, out);
+    if (rc == SM_OK && (!to || to->encode)) {
         encode(&e, to, &encoded);
-        sm_buf_puts(&out, ",\"encoded\":");
-        sm_buf_put_str(&out, sm_buf_str(&encoded));
+        sm_buf_puts(out, ",\"encoded\":");
+        sm_buf_put_str(out, sm_buf_str(&encoded));
     }
     if (rc == SM_OK && to && to->encode) {
         if (decode(&e, to, sm_buf_str(&encoded), &err) == SM_OK)
             encode(&e, to, &again);
-        sm_buf_printf(&out, ",\"again\":%s", sm_str_eq(sm_buf_str(&encoded), sm_buf_str(&again)) ? "true" : "false");
+        sm_buf_printf(out, ",\"again\":%s", sm_str_eq(sm_buf_str(&encoded), sm_buf_str(&again)) ? "true" : "false");
     }
-    sm_buf_puts(&out, "}\n");
-    fwrite(out.data, 1, out.size, stdout);
-    sm_buf_fini(&file);
-    sm_buf_fini(&out);
+    sm_buf_puts(out, "}\n");
     sm_buf_fini(&encoded);
     sm_buf_fini(&again);
     env_fini(&e);
+}
+
+static int hex_digit(int c)
+{
+    return c <= '9' ? c - '0' : c - 'a' + 10;
+}
+
+static const struct sm_codec *find_encoder(const char *name)
+{
+    return strcmp(name, "jaeger_json") == 0 ? NULL : find_codec(name);
+}
+
+/* Lines "CODEC CODEC HEX" until the input ends. */
+static int answer_lines(void)
+{
+    char *line = NULL;
+    size_t room = 0;
+    while (getline(&line, &room, stdin) > 0) {
+        struct sm_buf payload = {0}, out = {0};
+        const char *in = strtok(line, " \n"), *to = strtok(NULL, " \n"), *hex = strtok(NULL, " \n");
+        if (!in || !to)
+            return 2;
+        for (const char *p = hex ? hex : ""; p[0] && p[1]; p += 2)
+            sm_buf_putc(&payload, (char)(hex_digit(p[0]) << 4 | hex_digit(p[1])));
+        put_answer(find_codec(in), find_encoder(to), sm_buf_str(&payload), &out);
+        fwrite(out.data, 1, out.size, stdout);
+        fflush(stdout);
+        sm_buf_fini(&payload);
+        sm_buf_fini(&out);
+    }
+    free(line);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--lines") == 0)
+        return answer_lines();
+    if (argc < 3) {
+        fprintf(stderr, "usage: %s CODEC FILE [CODEC] | --lines\n", argv[0]);
+        return 2;
+    }
+    struct sm_buf file = {0}, out = {0};
+    read_file(argv[2], &file);
+    put_answer(find_codec(argv[1]), find_encoder(argc > 3 ? argv[3] : argv[1]), sm_buf_str(&file), &out);
+    fwrite(out.data, 1, out.size, stdout);
+    sm_buf_fini(&file);
+    sm_buf_fini(&out);
     return 0;
 }

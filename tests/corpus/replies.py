@@ -25,7 +25,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from run import OTHER_REPLIES, SKIPPED, differences, find_corpus, zipkin_spans
+from run import OTHER_REPLIES, SKIPPED, differences, find_corpus, jaeger_expected, jaeger_spans, zipkin_spans
 
 HTTP_PROTOCOLS = {
     "zipkin-v2-json": "Zipkin",
@@ -285,25 +285,30 @@ def check_http(daemon, protocol, path):
         problems.append("stored a span: %s" % info.get("why"))
     if "expected" in info and daemon.admitted() != before + len(info["expected"]):
         problems.append("%d spans, expected %d" % (daemon.admitted() - before, len(info["expected"])))
-    if "expected" in info and protocol.startswith("zipkin") and not problems:
-        problems += check_read_back(daemon, info["expected"])
+    if "expected" in info and not problems:
+        problems += check_read_back(daemon, protocol, info["expected"])
     return problems
 
 
-def read_trace(daemon, trace_id):
+def read_trace(daemon, protocol, trace_id):
+    """The trace as the API of the protocol's own backend gives it."""
+    listener, path = ("Zipkin", "/api/v2/trace/%s") if protocol.startswith("zipkin") else ("Query", "/api/traces/%s?raw=true")
     try:
-        with urllib.request.urlopen("http://%s:%d/api/v2/trace/%s" % (*daemon.address("Zipkin"), trace_id), timeout=10) as reply:
-            return zipkin_spans(json.load(reply))
+        with urllib.request.urlopen("http://%s:%d" % daemon.address(listener) + path % trace_id, timeout=10) as reply:
+            document = json.load(reply)
+            return zipkin_spans(document) if listener == "Zipkin" else jaeger_spans(document["data"])
     except urllib.error.HTTPError:
         return []
 
 
-def check_read_back(daemon, expected):
-    """What was sent, asked for through Zipkin's API; payloads of one trace come one after the other."""
+def check_read_back(daemon, protocol, expected):
+    """What was sent, asked for through Zipkin's API or Jaeger's; payloads of one trace come one after the other."""
+    if protocol.startswith("otlp"):
+        return []
     deadline = time.monotonic() + 5
-    missing = expected
+    missing = jaeger_expected(expected) if protocol.startswith("jaeger") else expected
     while missing and time.monotonic() < deadline:
-        spans = [s for trace_id in {s["trace_id"] for s in missing} for s in read_trace(daemon, trace_id)]
+        spans = [s for trace_id in {s["trace_id"] for s in missing} for s in read_trace(daemon, protocol, trace_id)]
         missing = [e for e in missing if not any(not differences([e], [s]) for s in spans)]
     if not missing:
         return []
@@ -342,7 +347,7 @@ def check_udp(daemon, protocol, path):
         return ["taken: %s, verdict: %s: %s" % (was_taken, verdict, info.get("why"))]
     if expected is not None and daemon.admitted() != admitted + len(expected):
         return ["%d spans, expected %d" % (daemon.admitted() - admitted, len(expected))]
-    return []
+    return check_read_back(daemon, protocol, expected) if expected else []
 
 
 def checks(daemon, corpus):

@@ -151,6 +151,11 @@ OTLP_KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUM
 OTLP_STATUS = ["UNSET", "OK", "ERROR"]
 
 
+def named(names, number):
+    """Numbers of tomorrow have no name yet."""
+    return names[number] if 0 <= number < len(names) else number
+
+
 def otlp_span(s, resource, resource_spans, scope_spans):
     start, end = int(s.get("startTimeUnixNano", 0)), int(s.get("endTimeUnixNano", 0))
     scope = scope_spans.get("scope", {})
@@ -166,7 +171,7 @@ def otlp_span(s, resource, resource_spans, scope_spans):
             "schema_url": scope_spans.get("schemaUrl", ""),
         },
         "name": s.get("name", ""),
-        "kind": OTLP_KINDS[s.get("kind", 0)],
+        "kind": named(OTLP_KINDS, s.get("kind", 0)),
         "trace_id": s["traceId"],
         "span_id": s["spanId"],
         "parent_id": s.get("parentSpanId") or None,
@@ -200,7 +205,7 @@ def otlp_span(s, resource, resource_spans, scope_spans):
         ],
         "dropped_links_count": s.get("droppedLinksCount", 0),
         "status": {
-            "code": OTLP_STATUS[s.get("status", {}).get("code", 0)],
+            "code": named(OTLP_STATUS, s.get("status", {}).get("code", 0)),
             "message": s.get("status", {}).get("message", ""),
         },
     }

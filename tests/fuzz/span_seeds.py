@@ -160,6 +160,12 @@ ZIPKIN_COMPACT = bytes.fromhex(
     "056c6f63616c1610290c291c18026c631800150c1c15828080a00114a07e180566726f6e74000012160a160c0000"
 )
 
+SAMPLING = (
+    b'{"service_strategies":[{"service":"cart","type":"probabilistic","param":0.5,"operation_strategies":'
+    b'[{"operation":"GET /","type":"probabilistic","param":0.1}]},{"service":"batch","type":"ratelimiting","param":5}],'
+    b'"default_strategy":{"type":"probabilistic","param":0.2,"operation_strategies":[{"operation":"x","type":"ratelimiting","param":2}]}}'
+)
+
 SEEDS = {
     "zipkin_proto": [zipkin_proto_span(bytes(range(16, 8, -1))), zipkin_proto_span(bytes(range(1, 9))) * 2, b""],
     "zipkin_v1_json": [ZIPKIN_V1, b"[]"],
@@ -173,6 +179,9 @@ SEEDS = {
     "otlp_proto": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span(), b""],
     "file": [JSON + b"\n" + JSON, JSON, ZIPKIN, framed(ONE_SPAN) * 2, ONE_SPAN, gzip.compress(JSON + b"\n", mtime=0) * 2,
              gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20]],
+    "zipkin_any": [ZIPKIN, ZIPKIN_V1, zipkin_thrift(), zipkin_proto_span(bytes(range(1, 9)))],
+    "views": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span()],
+    "sampling": [SAMPLING, b"{}", b'{"default_strategy":{"type":"probabilistic","param":1e-3}}'],
     "tracestate": [b"ot=th:8;rv:123456789abcde", b"a=b,ot=x:y;th:c0,c=d", b"ot=th:0,ot=rv:1", b", a@b=c ,,", b"ot=th:zz;rv:1"],
     "otlp_reply": [b"\0\0\xc8\n\n\n\n\n" + PARTIAL, b"\1\0\xc8\n\n14\nbusy\nCA4\n" + STATUS, b"\0\1\xad\n120\n\n\n\n",
                    b"\0\1\xf7\nFri, 31 Dec 2027 23:59:59 GMT\n\n\n\n"],

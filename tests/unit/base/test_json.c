@@ -33,6 +33,14 @@ Test(json, well_formed_documents)
     }
 }
 
+Test(json, a_document_of_no_bytes_may_be_null)
+{
+    struct sm_json j = sm_json_reader(NULL, 0, SM_JSON_DEPTH_DEFAULT);
+    struct sm_err err;
+    sm_json_skip(&j);
+    cr_expect_eq(sm_json_end(&j, &err), SM_E_TRUNCATED, "%s", sm_rc_name(sm_json_end(&j, &err)));
+}
+
 Test(json, malformed_documents_with_position)
 {
     static const struct {

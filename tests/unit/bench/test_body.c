@@ -39,6 +39,32 @@ Test(body, every_kind_of_field_moves)
     bench_body_free(&body);
 }
 
+Test(body, varints_move_and_keep_their_length)
+{
+    static const enum bench_field kinds[] = {BENCH_FIELD_COMPACT_TRACE_ID_HI, BENCH_FIELD_COMPACT_TRACE_ID_LO, BENCH_FIELD_COMPACT_SPAN_ID,
+                                             BENCH_FIELD_COMPACT_TIME_US};
+    static const int64_t values[] = {5, -2, 3, 7}, moved[] = {5 ^ 0xabc0, -2 ^ (INT64_C(1) << 62), 3 ^ 0xf0, 9};
+    struct bench_body body = {.ptr = malloc(64), .len = 51};
+    for (unsigned i = 0; i < 4; i++) {
+        bench_body_put_varint10(body.ptr + 10 * i, values[i]);
+        bench_fields_add(&body.fields, kinds[i], 10 * i);
+    }
+    bench_body_put_varint5(body.ptr + 40, 1767225600);
+    body.ptr[45] = 2 << 3;
+    bench_body_put_varint5(body.ptr + 46, 999999000);
+    bench_fields_add(&body.fields, BENCH_FIELD_TIME_PB, 40);
+    struct bench_round round = {.trace_hi_mask = 0xabc0, .trace_lo_mask = UINT64_C(1) << 62, .span_mask = 0xf0, .shift_ns = 2000};
+    bench_body_move(&body, &round);
+    uint8_t expected[51];
+    for (unsigned i = 0; i < 4; i++)
+        bench_body_put_varint10(expected + 10 * i, moved[i]);
+    bench_body_put_varint5(expected + 40, 1767225601);
+    expected[45] = 2 << 3;
+    bench_body_put_varint5(expected + 46, 1000);
+    cr_assert_arr_eq(body.ptr, expected, sizeof expected);
+    bench_body_free(&body);
+}
+
 Test(body, masks_leave_the_span_count_alone)
 {
     for (uint64_t index = 0; index < 1000; index++)

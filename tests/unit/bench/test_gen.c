@@ -1,5 +1,5 @@
 #include "bench/encode.h"
-#include "bench/gzip.h"
+#include "bench/pack.h"
 #include "bench/topology.h"
 
 #include <criterion/criterion.h>
@@ -93,7 +93,7 @@ Test(gen, compressed_rounds_are_the_moved_bodies)
     options.spans = 2000;
     struct bench_gen *gen = bench_gen_new(&options);
     struct bench_body *bodies = bench_encode_all(gen, BENCH_ENCODING_OTLP_PROTO);
-    struct bench_body *packed = bench_gzip_rounds(bodies, gen->requests_n, 2, 1, 0, SM_SEC, 2);
+    struct bench_body *packed = bench_pack_rounds(bodies, gen->requests_n, 2, 1, 0, SM_SEC, 2, "gzip");
     struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
     for (uint32_t r = 0; r < 2; r++) {
         struct bench_round round = bench_round_make(1, r + 1, r * SM_SEC);

@@ -244,6 +244,8 @@ Test(jaeger, parents)
         {0, {{.type = 0, SAME, .id = 2}}, 1, 0, 0, 1, false}, /* the same by reference */
         {2, {{.type = 0, SAME, .id = 2}}, 1, 0, 0, 1, false},
         {2, {{.type = 0, SAME, .id = 2}, {.type = 0, SAME, .id = 5}}, 2, 5, 2, 1, false},
+        {2, {{.type = 0, SAME, .id = 5}}, 1, 5, 2, 1, false}, /* both: its own id comes first */
+        {2, {{.type = 1, SAME, .id = 5}}, 1, 0, 0, 2, false},
     };
     for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
         const struct sm_span *s = decode_span((struct jaeger_span){
@@ -384,6 +386,16 @@ Test(jaeger, a_span_of_a_request_may_have_its_own_process)
         cr_expect(sm_str_eq(codec_env_service(&e, i), sm_str_c(services[i])), "span %u", i);
     cr_expect_eq(codec_env_span(&e, 0)->start_ns, 2000000003);
     cr_expect_eq(codec_env_span(&e, 0)->duration_ns, 11);
+}
+
+Test(jaeger, nanoseconds_are_a_number_of_32_bits)
+{
+    uint8_t span[64], batch[128], time[16], id[16] = {[15] = 1}, *p = span;
+    p = sm_pb_put_bytes(p, 1, id, 16);
+    p = sm_pb_put_bytes(p, 2, id + 8, 8);
+    p = sm_pb_put_bytes(p, 6, time, (size_t)(sm_pb_put_uint(sm_pb_put_uint(time, 1, 2), 2, UINT32_MAX) - time));
+    cr_assert_eq(decode_request(batch, sm_pb_put_bytes(batch, 1, span, (size_t)(p - span))), SM_OK);
+    cr_expect_eq(codec_env_span(&e, 0)->start_ns, 1999999999, "%lu", codec_env_span(&e, 0)->start_ns);
 }
 
 Test(jaeger, requests_that_are_empty_or_wrong)

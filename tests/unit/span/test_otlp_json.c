@@ -112,6 +112,20 @@ Test(otlp_json, agrees_with_the_protobuf_decoder)
     sm_buf_fini(&proto);
 }
 
+/* Enumerations are open and signed, and of a varint its lower 32 bits count. */
+Test(otlp_json, numbers_that_protobuf_cuts)
+{
+    static const uint8_t request[] = "\x0a\x33\x12\x31\x12\x2f\x0a\x10" "0123456789abcdef" "\x12\x08" "01234567"
+                                     "\x30\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" "\x50\x85\x80\x80\x80\x10" "\x60\x06";
+    cr_assert_eq(codec_env_decode(&e, &sm_codec_otlp_proto, request, sizeof request - 1), SM_OK, "%s", e.err.text);
+    char first[1024];
+    snprintf(first, sizeof first, "%s", codec_env_encode(&e, &sm_codec_otlp_json));
+    cr_expect(strstr(first, "\"kind\":-1"), "%s", first);
+    cr_expect(strstr(first, "\"droppedAttributesCount\":5,\"droppedEventsCount\":6"), "%s", first);
+    cr_assert_eq(codec_env_decode_text(&e, &sm_codec_otlp_json, first), SM_OK, "%s", e.err.text);
+    cr_expect_str_eq(codec_env_encode(&e, &sm_codec_otlp_json), first);
+}
+
 Test(otlp_json, what_spans_belong_to_may_follow_them)
 {
     cr_assert_eq(decode("{\"resourceSpans\":[{\"schemaUrl\":\"r\",\"scopeSpans\":["
@@ -204,7 +218,7 @@ Test(otlp_json, doubles_and_bytes)
 Test(otlp_json, malformed_requests_are_refused_whole)
 {
     static const char *const members[] = {
-        "\"name\":5", "\"kind\":\"SERVER\"", "\"kind\":-1", "\"kind\":1.5", "\"startTimeUnixNano\":-1", "\"startTimeUnixNano\":1.5",
+        "\"name\":5", "\"kind\":\"SERVER\"", "\"kind\":2147483648", "\"kind\":1.5", "\"startTimeUnixNano\":-1", "\"startTimeUnixNano\":1.5",
         "\"startTimeUnixNano\":\"x\"", "\"startTimeUnixNano\":18446744073709551616", "\"flags\":4294967296", "\"traceId\":5",
         "\"attributes\":{}", "\"attributes\":[null]", "\"attributes\":[5]", "\"attributes\":[{\"key\":5}]",
         "\"attributes\":[{\"key\":\"a\",\"value\":5}]", "\"attributes\":[{\"value\":{\"intValue\":1.5}}]",

@@ -42,6 +42,19 @@ Test(scope, same_content_is_one_entry_over_caches)
     cr_assert_null(intern(a, "z", 1), "the table is full");
 }
 
+Test(scope, what_a_cache_has_met_is_found)
+{
+    cr_expect_null(sm_scopes_cache_find_resource(a, SM_STR(""), SM_STR("x"), 1));
+    const struct sm_scope *s = intern(a, "x", 1);
+    const struct sm_resource *r = sm_scopes_cache_find_resource(a, SM_STR(""), SM_STR("x"), 7);
+    cr_assert_eq(r, s->resource);
+    cr_expect_eq(r->epoch_last, 7, "it counts as used");
+    cr_expect_eq(sm_scopes_cache_find_scope(a, r, SM_STR(""), SM_STR("s"), 7), s);
+    cr_expect_eq(s->epoch_last, 7);
+    cr_expect_null(sm_scopes_cache_find_scope(a, r, SM_STR(""), SM_STR("t"), 7));
+    cr_expect_null(sm_scopes_cache_find_resource(b, SM_STR(""), SM_STR("x"), 7), "each cache meets it for itself");
+}
+
 Test(scope, entries_of_no_live_epoch_are_reclaimed_after_every_cache_passed)
 {
     uint32_t count;

@@ -85,7 +85,18 @@ static const struct conversion {
      HEAD ",\"kind\":\"SERVER\"" TIMES(10, 20) LOCAL("a") ",\"remoteEndpoint\":{\"port\":7}}"},
     {"", "", TAG("k", "\"v\"", A) "," ADDRESS("sa", B), HEAD LOCAL("a") REMOTE("b") ",\"tags\":{\"k\":\"v\"}}"},
     {"", "", ADDRESS("ca", A) "," ADDRESS("sa", B), HEAD LOCAL("a") REMOTE("b") "}"},
-    {"", "", ADDRESS("ca", A), HEAD ",\"kind\":\"SERVER\"" LOCAL("a") REMOTE("a") "}"},
+    {"", "", ADDRESS("ca", A), HEAD ",\"kind\":\"SERVER\"" REMOTE("a") "}"},
+    {"", "", ADDRESS("sa", B) "," ADDRESS("sa", "}"), HEAD REMOTE("b") "}"},
+    /* who is first goes by time, then by the text, then by the key */
+    {",\"timestamp\":7", CORE("y", 2, A) "," CORE("x", 1, B), "",
+     HEAD ",\"timestamp\":7" LOCAL("b") ",\"annotations\":[{\"timestamp\":1,\"value\":\"x\"}]}," HEAD LOCAL("a")
+     ",\"annotations\":[{\"timestamp\":2,\"value\":\"y\"}]}"},
+    {"", CORE("sr", 2, A) "," CORE("ms", 2, A), "", HEAD ",\"kind\":\"SERVER\",\"timestamp\":2" LOCAL("a") SHARED},
+    {",\"timestamp\":7", "", TAG("l", "\"1\"", A) "," TAG("k", "\"2\"", B),
+     HEAD ",\"timestamp\":7" LOCAL("b") ",\"tags\":{\"k\":\"2\"}}," HEAD LOCAL("a") ",\"tags\":{\"l\":\"1\"}}"},
+    /* an endpoint that says nothing is none */
+    {"", CORE("cs", 10, ",\"endpoint\":{\"serviceName\":\"\",\"port\":0}}"), "",
+     HEAD ",\"annotations\":[{\"timestamp\":10,\"value\":\"cs\"}]}"},
     {"", "", TAG("sa", "false", B) "," TAG("ca", "1", B) "," ADDRESS("ma", "}"), HEAD "}"},
     /* parties are told apart by service; tags go to theirs */
     {"", CORE("x", 1, A) "," CORE("y", 2, B), TAG("k", "1.50", B) "," TAG("l", "true", A) "," TAG("m", "null", A),
