@@ -134,6 +134,7 @@ static void count_links(struct model *m, const struct list *spans)
                                  .id = s->span_id,
                                  .parent = s->parent_id,
                                  .shared = s->shared,
+                                 .zipkin = s->format == SIM_ZIPKIN,
                                  .error_tag = s->error_tag || s->status == SM_STATUS_ERROR};
         sim_service_name(m->traffic, s, p->service);
         sim_peer_name(m->traffic, s, p->peer);

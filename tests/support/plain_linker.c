@@ -85,6 +85,7 @@ static void merge_into(struct plain_span *a, const struct plain_span *b)
     if (!*a->peer)
         strcpy(a->peer, b->peer);
     a->error_tag = a->error_tag || b->error_tag;
+    a->zipkin = a->zipkin || b->zipkin;
 }
 
 static void clean(struct tree *t, struct plain_span *spans, unsigned count)
@@ -107,11 +108,14 @@ static void clean(struct tree *t, struct plain_span *spans, unsigned count)
     for (unsigned i = 0; i < count;) {
         const struct plain_span first = spans[i];
         struct plain_span merged = first;
-        for (i++;
-             i < count && spans[i].id == first.id && spans[i].shared == first.shared && !contradict(&merged, &spans[i]);
-             i++)
-            merge_into(&merged, &spans[i]);
         const struct plain_span *last = t->count ? &t->nodes[t->count - 1].span : NULL;
+        bool mute = !first.zipkin && first.kind == SM_KIND_SERVER && last && last->id == first.id &&
+                    last->kind == SM_KIND_CLIENT; /* has no way to say that it is shared */
+        for (i++; i < count && spans[i].id == first.id && !contradict(&merged, &spans[i]); i++) {
+            if (spans[i].shared != first.shared && !(mute && spans[i].shared))
+                break;
+            merge_into(&merged, &spans[i]);
+        }
         if (last && last->id == first.id) {
             if (last->kind == SM_KIND_CLIENT && first.kind == SM_KIND_SERVER)
                 merged.shared = true;
@@ -170,6 +174,26 @@ static void index_span(struct tree *t, const struct plain_span *s)
     set_parent(t, key, parent);
 }
 
+/* The shared node that a span of another format than Zipkin's hangs on; NULL: none. */
+static const struct plain_span *shared_parent(const struct tree *t, const struct plain_span *s)
+{
+    const struct plain_span *first = NULL, *own = NULL;
+    bool clients = false;
+    for (int i = 0; i < t->count && !s->zipkin; i++) {
+        const struct plain_span *other = &t->nodes[i].span;
+        if (other->id != s->parent)
+            continue;
+        bool same = strcmp(other->service, s->service) == 0;
+        if (!other->shared)
+            clients |= same;
+        if (other->shared && !first)
+            first = other;
+        if (other->shared && same && !own)
+            own = other;
+    }
+    return own ? own : clients ? NULL : first;
+}
+
 static void place_span(struct tree *t, int i)
 {
     const struct plain_span *s = &t->nodes[i].span;
@@ -185,7 +209,10 @@ static void place_span(struct tree *t, int i)
     if (s->parent) {
         shared_key(parent, s->parent, s);
         const struct entry *above = entry_at(t, parent, false);
-        if (above && above->has_parent_entry)
+        const struct plain_span *shared = shared_parent(t, s);
+        if (!(above && above->has_parent_entry) && shared)
+            shared_key(parent, s->parent, shared);
+        if ((above && above->has_parent_entry) || shared)
             set_parent(t, key, parent);
     } else if (t->root < 0) {
         t->root = i;

@@ -12,6 +12,7 @@ struct plain_span {
     char peer[80];     /* as the span names the other side; empty: not */
     uint64_t id, parent;
     bool shared, error_tag;
+    bool zipkin;   /* came as Zipkin */
     uint8_t ip[4]; /* zeros: none */
     uint16_t port;
 };

@@ -32,10 +32,13 @@ static struct plain_span plain(const struct tb_span *s)
                            .parent = s->parent,
                            .shared = s->shared,
                            .error_tag = s->error_tag,
-                           .port = s->port};
+                           .zipkin = s->zipkin};
     snprintf(p.service, sizeof p.service, "%s", s->service);
     snprintf(p.peer, sizeof p.peer, "%s", s->attrs[0].value);
-    memcpy(p.ip, s->ip, 4);
+    if (s->zipkin) { /* no other format has addresses */
+        memcpy(p.ip, s->ip, 4);
+        p.port = s->port;
+    }
     return p;
 }
 
@@ -74,7 +77,8 @@ static void our_links(const struct sm_linked *linked, const struct sm_names *nod
     print(&links, out);
 }
 
-Test(linker_oracle, random_traces, .timeout = 120)
+/* `mixed`: some of the spans that are not shared came in another format than Zipkin's. */
+static void compare(bool mixed)
 {
     struct trace_builder tb;
     tb_init(&tb);
@@ -85,6 +89,8 @@ Test(linker_oracle, random_traces, .timeout = 120)
         struct tb_span spans[MAX];
         char ours[2048], theirs[2048];
         unsigned count = random_trace(seed, spans);
+        for (unsigned i = 0; mixed && i < count; i++)
+            spans[i].zipkin = spans[i].shared || (spans[i].start_ns / 1000) % 2;
         const struct sm_linked *linked = sm_linker_walk(linker, tb_build(&tb, spans, count));
         our_links(linked, nodes, ours);
         unreachable += linked->unreachable > 0;
@@ -97,4 +103,14 @@ Test(linker_oracle, random_traces, .timeout = 120)
     sm_linker_free(linker);
     sm_names_free(nodes);
     tb_fini(&tb);
+}
+
+Test(linker_oracle, random_traces, .timeout = 120)
+{
+    compare(false);
+}
+
+Test(linker_oracle, random_traces_in_several_formats, .timeout = 120)
+{
+    compare(true);
 }
