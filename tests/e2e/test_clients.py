@@ -1,0 +1,240 @@
+"""Clients in other languages, from tests/clients/, through spanmill and back through its query APIs, span for span.
+
+They need Go, a JDK with Maven, Node.js, and packages from their registries, so they run with SPANMILL_ALL=1, which
+`scripts/test --all` sets. What they are built of goes to build/clients/."""
+import base64
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+import urllib.parse
+
+import pytest
+
+from conftest import QUICK, ROOT, get, poll
+
+SOURCES = ROOT / "tests" / "clients"
+BUILD = ROOT / "build" / "clients"
+
+pytestmark = pytest.mark.skipif(not os.environ.get("SPANMILL_ALL"), reason="only with SPANMILL_ALL=1, as scripts/test --all has it")
+
+
+def tool(name, least, *version):
+    """Path of a program that is at least of version `least`; skips without it."""
+    path = shutil.which(name)
+    if not path:
+        pytest.skip(f"{name} is not installed")
+    told = subprocess.run([path, *version], capture_output=True, text=True, check=True)
+    found = tuple(map(int, re.search(r"(\d+)\.(\d+)", told.stdout + told.stderr).groups()))
+    if found < least:
+        pytest.skip(f"{name} is {found[0]}.{found[1]}, older than {least[0]}.{least[1]}")
+    return path
+
+
+def do(*command, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, **options)
+    assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def say(*command, **options):
+    """What a client program says of itself: the last line that it prints, as JSON."""
+    return json.loads(do(*command, **options).splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def node():
+    """node("otel.js", ...) runs one of tests/clients/js."""
+    program = tool("node", (18, 19), "--version")
+    npm = tool("npm", (7, 0), "--version")
+    directory = BUILD / "js"
+    shutil.copytree(SOURCES / "js", directory, dirs_exist_ok=True)
+    do(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=directory)
+    return lambda script, *arguments: say(program, directory / script, *arguments)
+
+
+def start_ms():
+    """When a trace is said to have begun."""
+    return time.time_ns() // 1_000_000 - 1000
+
+
+def stored(daemon, count):
+    poll(lambda: daemon.stat("spanmill_sink_spans_delivered_total", sink="store") == count, f"{count} spans are stored")
+    assert daemon.stat("spanmill_spans_received_total") == count
+    assert daemon.stat("spanmill_spans_rejected_total") == 0
+    daemon.check_balance()
+
+
+# ---- OpenTelemetry ----
+
+# name: (service, kind, parent, from, to), milliseconds after the start
+CART = {
+    "GET /cart": ("shop", "server", None, 0, 250),
+    "load": ("shop", "client", "GET /cart", 10, 60),
+    "publish": ("shop", "producer", "GET /cart", 70, 75),
+    "deliver": ("mail", "consumer", "publish", 100, 200),
+    "render": ("mail", "internal", "deliver", 120, 150),
+}
+MESSAGING = {"messaging.system": ("string", "kafka"), "messaging.destination.name": ("string", "orders")}
+ATTRIBUTES = {
+    "GET /cart": {
+        "http.request.method": ("string", "GET"), "note": ("string", "\u20ac \u00fc \u6f22"), "cached": ("bool", True), "rows": ("int", 42),
+        "negative": ("int", -7), "ratio": ("double", 0.25), "names": ("array", [("string", "a"), ("string", "b")]),
+        "sizes": ("array", [("int", 1), ("int", 2)]), "flags": ("array", [("bool", True), ("bool", False)]),
+    },
+    "load": {"db.system.name": ("string", "postgresql"), "server.address": ("string", "db")},
+    "publish": MESSAGING,
+    "deliver": MESSAGING,
+    "render": {},
+}
+RESOURCE = {"service.version": ("string", "1.2.3"), "zone": ("string", "north"), "replicas": ("int", 3)}
+OTLP_KINDS = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
+JAEGER_TYPES = {"string": "string", "bool": "bool", "int64": "int", "float64": "double", "binary": "bytes"}
+
+
+def otlp_value(value):
+    """(type, value) of an AnyValue in OTLP's JSON."""
+    (member, content), = value.items()
+    if member == "arrayValue":
+        return "array", [otlp_value(one) for one in content.get("values", [])]
+    if member == "kvlistValue":
+        return "map", otlp_values(content.get("values", []))
+    reader = {"stringValue": str, "boolValue": bool, "intValue": int, "doubleValue": float, "bytesValue": base64.b64decode}
+    return member.removesuffix("Value"), reader[member](content)
+
+
+def otlp_values(list_):
+    return {one["key"]: otlp_value(one["value"]) for one in list_}
+
+
+def by_jaeger_v3(daemon, trace):
+    """{name: span} of Jaeger's third API, which has all that OTLP has."""
+    spans = {}
+    for of_resource in daemon.query(f"/api/v3/traces/{trace}")["result"]["resourceSpans"]:
+        resource = otlp_values(of_resource["resource"]["attributes"])
+        for of_scope in of_resource["scopeSpans"]:
+            for span in of_scope["spans"]:
+                spans[span["name"]] = {
+                    "resource": resource, "service": resource["service.name"][1], "scope": of_scope.get("scope", {}), "id": span["spanId"],
+                    "parent": span.get("parentSpanId", ""), "kind": OTLP_KINDS[span["kind"]],
+                    "from": int(span["startTimeUnixNano"]), "to": int(span["endTimeUnixNano"]),
+                    "attributes": otlp_values(span.get("attributes", [])), "status": span.get("status", {}),
+                    "events": [(int(e["timeUnixNano"]), e["name"], otlp_values(e.get("attributes", []))) for e in span.get("events", [])],
+                    "links": [(one["traceId"], one["spanId"], otlp_values(one.get("attributes", []))) for one in span.get("links", [])],
+                }
+    return spans
+
+
+def as_jaeger_has_it(typed):
+    """Jaeger's first API has lists as JSON in a string."""
+    kind, value = typed
+    if kind == "array":
+        return "string", json.dumps([one for _, one in value], separators=(",", ":"))
+    return kind, value
+
+
+def jaeger_values(list_):
+    return {one["key"]: (JAEGER_TYPES[one["type"]], one["value"]) for one in list_}
+
+
+def by_jaeger(daemon, trace):
+    """{name: span} of Jaeger's first API."""
+    (found,) = daemon.query(f"/api/traces/{trace}")["data"]
+    spans = {}
+    for span in found["spans"]:
+        process = found["processes"][span["processID"]]
+        spans[span["operationName"]] = {
+            "service": process["serviceName"], "process": jaeger_values(process["tags"]), "id": span["spanID"],
+            "references": [(one["refType"], one["traceID"], one["spanID"]) for one in span["references"]], "from": span["startTime"],
+            "to": span["startTime"] + span["duration"], "tags": jaeger_values(span["tags"]),
+            "logs": [(log["timestamp"], jaeger_values(log["fields"])) for log in span["logs"]],
+        }
+    return spans
+
+
+def by_zipkin(daemon, trace):
+    """[span] of Zipkin's API, by both of its ports."""
+    path = f"/api/v2/trace/{trace}"
+    found = daemon.query(path)
+    assert found == json.loads(get(daemon.urls["Zipkin"].removesuffix("/api/v2/spans") + path))
+    return found
+
+
+def subset(part, whole):
+    assert {key: whole.get(key) for key in part} == part
+
+
+def check_by_jaeger_v3(daemon, said, start, attributes, scope):
+    spans = by_jaeger_v3(daemon, said["trace"])
+    assert set(spans) == set(CART)
+    for name, (service, kind, parent, from_ms, to_ms) in CART.items():
+        span, base = spans[name], start * 1_000_000
+        assert (span["service"], span["kind"], span["id"]) == (service, kind, said["spans"][name])
+        assert span["parent"] == (said["spans"][parent] if parent else "")
+        assert (span["from"] - base, span["to"] - base) == (from_ms * 1_000_000, to_ms * 1_000_000)
+        assert span["attributes"] == attributes[name]
+        subset(RESOURCE, span["resource"])
+    root, load, deliver, render = (spans[name] for name in ("GET /cart", "load", "deliver", "render"))
+    assert root["events"] == [((start + 5) * 1_000_000, "cache miss", {"key": ("string", "k1"), "attempts": ("int", 2)})]
+    assert deliver["links"] == [(said["trace"], root["id"], {"reason": ("string", "batch")})]
+    assert load["status"] == {"code": 2, "message": "timed out"} and render["status"] == {"code": 1} and root["status"] == {}
+    ((at, name, told),) = load["events"]
+    assert (at, name, told["exception.message"]) == ((start + 59) * 1_000_000, "exception", ("string", "timed out"))
+    assert {key: root["scope"].get(key) for key in scope} == scope
+
+
+def check_by_jaeger(daemon, said, start, attributes):
+    spans = by_jaeger(daemon, said["trace"])
+    assert set(spans) == set(CART)
+    for name, (service, kind, parent, from_ms, to_ms) in CART.items():
+        span = spans[name]
+        assert (span["service"], span["id"]) == (service, said["spans"][name])
+        assert span["tags"]["span.kind"] == ("string", kind)
+        assert span["references"][:1] == ([("CHILD_OF", said["trace"], said["spans"][parent])] if parent else [])
+        assert (span["from"], span["to"]) == ((start + from_ms) * 1000, (start + to_ms) * 1000)
+        subset({key: as_jaeger_has_it(value) for key, value in attributes[name].items()}, span["tags"])
+        subset(RESOURCE, span["process"])
+        assert ("error" in span["tags"]) == (name == "load")
+    assert spans["deliver"]["references"][1:] == [("FOLLOWS_FROM", said["trace"], said["spans"]["GET /cart"])]
+    subset({"error": ("bool", True), "otel.status_description": ("string", "timed out")}, spans["load"]["tags"])
+    assert spans["GET /cart"]["logs"] == [
+        ((start + 5) * 1000, {"event": ("string", "cache miss"), "key": ("string", "k1"), "attempts": ("int", 2)})]
+    assert spans["load"]["logs"][0][1]["event"] == ("string", "exception")
+
+
+def check_by_zipkin(daemon, said, start):
+    spans = {span["name"]: span for span in by_zipkin(daemon, said["trace"])}
+    assert set(spans) == {name.lower() for name in CART}
+    for name, (service, kind, parent, from_ms, to_ms) in CART.items():
+        span = spans[name.lower()]
+        assert span["localEndpoint"]["serviceName"] == service and span.get("kind", "INTERNAL") == kind.upper()
+        assert (span["id"], span.get("parentId")) == (said["spans"][name], said["spans"].get(parent))
+        assert (span["timestamp"], span["duration"]) == ((start + from_ms) * 1000, (to_ms - from_ms) * 1000)
+        assert span.get("tags", {}).get("error") == ("timed out" if name == "load" else None)
+    subset({"cached": "true", "rows": "42", "ratio": "0.25", "names": '["a","b"]'}, spans["get /cart"]["tags"])
+    assert spans["get /cart"]["annotations"][0]["timestamp"] == (start + 5) * 1000
+
+
+def check_otel(daemon, said, start, attributes=ATTRIBUTES, scope=None):
+    """The cart's trace, as the SDK was told to make it."""
+    stored(daemon, len(CART))
+    check_by_jaeger_v3(daemon, said, start, attributes, scope or {"name": "cart.test", "version": "4.5.6"})
+    check_by_jaeger(daemon, said, start, attributes)
+    check_by_zipkin(daemon, said, start)
+    edges = {("shop", "db"), ("shop", "kafka/orders"), ("kafka/orders", "mail")}
+    poll(lambda: {(e["parent"], e["child"]) for e in daemon.query("/api/graph")["edges"]} == edges, "the graph")
+
+
+def otlp_url(daemon, protocol):
+    if protocol.startswith("grpc"):
+        return daemon.urls["OTLP gRPC"]
+    return daemon.urls["OTLP HTTP"].removesuffix("/v1/traces") + "/v1/traces"
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "grpc+gzip", "http/protobuf", "http/protobuf+gzip", "http/json", "http/json+gzip"])
+def test_opentelemetry_javascript(daemon, node, protocol):
+    d, start = daemon(*QUICK), start_ms()
+    check_otel(d, node("otel.js", protocol, otlp_url(d, protocol), start), start)
