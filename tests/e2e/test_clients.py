@@ -129,11 +129,11 @@ def by_jaeger_v3(daemon, trace):
 
 
 def as_jaeger_has_it(typed):
-    """Jaeger's first API has lists as JSON in a string."""
+    """Jaeger's first API has lists as JSON in a string, and integers that JavaScript has no room for in a string, too."""
     kind, value = typed
     if kind == "array":
         return "string", json.dumps([one for _, one in value], separators=(",", ":"))
-    return kind, value
+    return (kind, str(value)) if kind == "int" and abs(value) >= 2**53 else typed
 
 
 def jaeger_values(list_):
@@ -238,3 +238,147 @@ def otlp_url(daemon, protocol):
 def test_opentelemetry_javascript(daemon, node, protocol):
     d, start = daemon(*QUICK), start_ms()
     check_otel(d, node("otel.js", protocol, otlp_url(d, protocol), start), start)
+
+
+@pytest.fixture(scope="session")
+def go():
+    """go("otel", ...) runs one of tests/clients/go."""
+    directory, binaries = SOURCES / "go", BUILD / "go" / "bin"
+    needed = re.search(r"^go (\d+)\.(\d+)", (directory / "go.mod").read_text(), re.M).groups()
+    program = tool("go", tuple(map(int, needed)), "version")
+    environment = {**os.environ, "GOMODCACHE": str(BUILD / "go" / "modules"), "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false"}
+    do(program, "build", "-o", f"{binaries}/", "./...", cwd=directory, env=environment)
+    return lambda name, *arguments: say(binaries / name, *arguments)
+
+
+LARGEST = {"largest": ("int", 2**63 - 1)}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "grpc+gzip", "http/protobuf", "http/protobuf+gzip"])
+def test_opentelemetry_go(daemon, go, protocol):
+    d, start = daemon(*QUICK), start_ms()
+    attributes = {**ATTRIBUTES, "GET /cart": {**ATTRIBUTES["GET /cart"], **LARGEST}}
+    check_otel(d, go("otel", protocol, otlp_url(d, protocol), start), start, attributes)
+
+
+# ---- Jaeger's clients ----
+
+# name: (service, operation, kind, (reference, to), from, to)
+CHECKOUT = {
+    "POST /checkout": ("shop", "POST /checkout", "server", None, 0, 100),
+    "reserve": ("shop", "reserve", "client", ("CHILD_OF", "POST /checkout"), 10, 90),
+    "serve": ("stock", "serve", "server", ("CHILD_OF", "reserve"), 20, 80),
+    "notify": ("shop", "notify", None, ("FOLLOWS_FROM", "POST /checkout"), 100, 110),
+}
+
+
+def agent(daemon, protocol):
+    return urllib.parse.urlsplit(daemon.urls[f"Jaeger UDP {protocol}"]).netloc
+
+
+def check_checkout(daemon, said, start, bits, whole="int", **more):
+    """The checkout, as a Jaeger client was told to make it; `whole`: the type of its whole numbers."""
+    stored(daemon, len(CHECKOUT))
+    trace = said["trace"].rjust(32 if bits == "128" else 16, "0")
+    spans = by_jaeger(daemon, trace)
+    assert set(spans) == set(CHECKOUT)
+    for name, (service, operation, kind, reference, from_ms, to_ms) in CHECKOUT.items():
+        span = spans[operation]
+        assert (span["service"], span["id"]) == (service, said["spans"][name])
+        assert span["tags"].get("span.kind") == (kind and ("string", kind))
+        assert span["references"] == ([(reference[0], trace, said["spans"][reference[1]])] if reference else [])
+        assert (span["from"], span["to"]) == ((start + from_ms) * 1000, (start + to_ms) * 1000)
+        assert ("error" in span["tags"]) == (name == "serve")
+        subset({"zone": ("string", "north")}, span["process"])
+    tags = {"note": ("string", "\u20ac \u00fc"), "gift": ("bool", True), "items": (whole, 3), "total": ("double", 19.5), **more}
+    subset(tags, spans["POST /checkout"]["tags"])
+    assert spans["serve"]["tags"]["error"] == ("bool", True)
+    ((at, fields),) = spans["serve"]["logs"]
+    assert (at, fields) == ((start + 70) * 1000, {"event": ("string", "error"), "message": ("string", "sold out"), "left": (whole, 0)})
+    zipkin = {span["name"]: span for span in by_zipkin(daemon, trace)}
+    assert set(zipkin) == {operation.lower() for _, operation, _, _, _, _ in CHECKOUT.values()}
+    assert zipkin["serve"]["parentId"] == zipkin["reserve"]["id"] and "error" in zipkin["serve"]["tags"]
+    edge = {"parent": "shop", "child": "stock", "callCount": 1, "errorCount": 1}
+    poll(lambda: daemon.query("/api/v2/dependencies?endTs=9999999999999&lookback=9999999999999") == [edge], "the call is in the graph")
+
+
+@pytest.mark.parametrize("bits", ["64", "128"])
+@pytest.mark.parametrize("transport", ["udp", "http"])
+def test_jaeger_go(daemon, go, transport, bits):
+    d, start = daemon(*QUICK), start_ms()
+    where = agent(d, "compact") if transport == "udp" else d.urls["Jaeger HTTP"]
+    said = go("jaeger", transport, where, start, bits)
+    check_checkout(d, said, start, bits, largest=("int", str(2**63 - 1)), raw=("bytes", "AP8="))
+
+
+@pytest.mark.parametrize("bits", ["64", "128"])
+@pytest.mark.parametrize("transport", ["udp", "http"])
+def test_jaeger_node(daemon, node, transport, bits):
+    d, start = daemon(*QUICK), start_ms()
+    where = agent(d, "binary") if transport == "udp" else d.urls["Jaeger HTTP"]
+    check_checkout(d, node("jaeger.js", transport, where, start, bits), start, bits, whole="double")
+
+
+# ---- Zipkin's clients ----
+
+# name: (service, kind, parent, from, duration)
+ORDER = {
+    "post /checkout": ("shop", "SERVER", None, 0, 100),
+    "reserve": ("shop", "CLIENT", "post /checkout", 10, 80),
+    "serve": ("stock", "SERVER", "reserve", 20, 60),
+    "send": ("shop", "PRODUCER", "post /checkout", 91, 1),
+    "render": ("shop", None, "post /checkout", 93, 4),
+}
+SHOP = {"serviceName": "shop", "ipv4": "10.0.0.1", "port": 80}
+ENDPOINTS = {
+    "local": {"shop": SHOP, "stock": {"serviceName": "stock", "ipv4": "10.0.0.2", "port": 8080}},
+    "remote": {"post /checkout": {"ipv4": "192.0.2.9", "port": 50000}, "send": {"serviceName": "kafka", "ipv4": "10.0.0.9", "port": 9092}},
+}
+
+
+def zipkin_url(daemon, version):
+    return daemon.urls["Zipkin"].removesuffix("/api/v2/spans") + f"/api/{version}/spans"
+
+
+def check_order(daemon, said, shared, start=None, stock=None, without=()):
+    """The order, as a Zipkin client was told to make it; `shared`: both halves of the call have one id. Without a start the
+    client took its own times."""
+    expected = {name: span for name, span in ORDER.items() if name not in without}
+    stored(daemon, len(expected))
+    found = by_zipkin(daemon, said["trace"])
+    spans = {span["name"]: span for span in found}
+    assert set(spans) == set(expected) and len(found) == len(expected)
+    local = {**ENDPOINTS["local"], **({"stock": stock} if stock else {})}
+    for name, (service, kind, parent, from_ms, ms) in expected.items():
+        span = spans[name]
+        assert (span["traceId"], span["id"], span.get("kind")) == (said["trace"], said["spans"][name], kind)
+        assert span["localEndpoint"] == local[service] and span.get("remoteEndpoint") == ENDPOINTS["remote"].get(name)
+        assert span["timestamp"] > 0 and span["duration"] > 0
+        assert not start or (span["timestamp"], span["duration"]) == ((start + from_ms) * 1000, ms * 1000)
+        assert span.get("shared", False) == (shared and name == "serve")
+        assert span.get("tags", {}).get("error") == ("sold out" if name == "serve" else None)
+        if not (shared and name == "serve"):
+            assert span.get("parentId") == (said["spans"][parent] if parent else None)
+    assert (spans["serve"]["id"] == spans["reserve"]["id"]) == shared
+    assert spans["post /checkout"]["tags"]["note"] == "\u20ac \u00fc"
+    assert [one["value"] for one in spans["post /checkout"]["annotations"]] == ["validated"]
+
+    jaeger = by_jaeger(daemon, said["trace"])
+    assert {name: span["service"] for name, span in jaeger.items()} == {name: span[0] for name, span in expected.items()}
+    assert jaeger["serve"]["references"][0][2] == jaeger["reserve"]["id"] != jaeger["serve"]["id"]
+    edges = {("shop", "stock", 1, 1), ("shop", "kafka", 1, 0)}
+    poll(lambda: {(e["parent"], e["child"], e["callCount"], e.get("errorCount", 0)) for e in daemon.query("/api/graph")["edges"]} == edges, "the graph")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_zipkin_javascript(daemon, node, version):
+    d = daemon(*QUICK)
+    check_order(d, node("zipkin.js", version, zipkin_url(d, version)), shared=True, without=("render",))
+
+
+@pytest.mark.parametrize("ids", ["shared", "own"])
+@pytest.mark.parametrize("encoding", ["json", "proto3"])
+def test_zipkin_go(daemon, go, encoding, ids):
+    d, start = daemon(*QUICK), start_ms()
+    said = go("zipkin", encoding, zipkin_url(d, "v2"), start, ids)
+    check_order(d, said, ids == "shared", start, {"serviceName": "stock", "ipv6": "2001:db8::2", "port": 8080})
