@@ -251,6 +251,18 @@ def go():
     return lambda name, *arguments: say(binaries / name, *arguments)
 
 
+@pytest.fixture(scope="session")
+def java():
+    """java("Otel", ...) runs one of tests/clients/java."""
+    program, compiler, maven = tool("java", (17, 0), "-version"), tool("javac", (17, 0), "-version"), tool("mvn", (3, 6), "--version")
+    assert compiler
+    directory = BUILD / "java"
+    directory.mkdir(parents=True, exist_ok=True)
+    do(maven, "-q", "-B", f"-Dbuild={directory}", f"-Dmaven.repo.local={directory}/m2", "compile", cwd=SOURCES / "java")
+    classes = f"{directory}/target/classes:{directory}/target/lib/*"
+    return lambda name, *arguments: say(program, "-XX:+UseSerialGC", "-Xmx128m", "-cp", classes, name, *arguments)
+
+
 LARGEST = {"largest": ("int", 2**63 - 1)}
 
 
@@ -259,6 +271,13 @@ def test_opentelemetry_go(daemon, go, protocol):
     d, start = daemon(*QUICK), start_ms()
     attributes = {**ATTRIBUTES, "GET /cart": {**ATTRIBUTES["GET /cart"], **LARGEST}}
     check_otel(d, go("otel", protocol, otlp_url(d, protocol), start), start, attributes)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "grpc+gzip", "http/protobuf", "http/protobuf+gzip", "http/protobuf+jdk"])
+def test_opentelemetry_java(daemon, java, protocol):
+    d, start = daemon(*QUICK), start_ms()
+    attributes = {**ATTRIBUTES, "GET /cart": {**ATTRIBUTES["GET /cart"], **LARGEST}}
+    check_otel(d, java("Otel", protocol, otlp_url(d, protocol), start), start, attributes)
 
 
 # ---- Jaeger's clients ----
@@ -382,3 +401,11 @@ def test_zipkin_go(daemon, go, encoding, ids):
     d, start = daemon(*QUICK), start_ms()
     said = go("zipkin", encoding, zipkin_url(d, "v2"), start, ids)
     check_order(d, said, ids == "shared", start, {"serviceName": "stock", "ipv6": "2001:db8::2", "port": 8080})
+
+
+@pytest.mark.parametrize("compression", ["plain", "gzip"])
+@pytest.mark.parametrize("encoding", ["JSON_V2", "PROTO3", "JSON_V1", "THRIFT"])
+def test_brave(daemon, java, encoding, compression):
+    d, start = daemon(*QUICK), start_ms()
+    version = "v1" if encoding in ("JSON_V1", "THRIFT") else "v2"
+    check_order(d, java("Brave", encoding, zipkin_url(d, version), start, compression), True, start)
