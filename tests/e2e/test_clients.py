@@ -1,60 +1,18 @@
 """Clients in other languages, from tests/clients/, through spanmill and back through its query APIs, span for span.
 
 They need Go, a JDK with Maven, Node.js, and packages from their registries, so they run with SPANMILL_ALL=1, which
-`scripts/test --all` sets. What they are built of goes to build/clients/."""
+`scripts/test --all` sets."""
 import base64
 import json
-import os
-import pathlib
-import re
-import shutil
-import subprocess
-import sys
 import time
 import urllib.parse
 
 import pytest
 
-from conftest import QUICK, ROOT, get, poll
+from clients import go, java, node, old_python, only_with_all  # fixtures
+from conftest import QUICK, get, poll
 
-SOURCES = ROOT / "tests" / "clients"
-BUILD = ROOT / "build" / "clients"
-
-pytestmark = pytest.mark.skipif(not os.environ.get("SPANMILL_ALL"), reason="only with SPANMILL_ALL=1, as scripts/test --all has it")
-
-
-def tool(name, least, *version):
-    """Path of a program that is at least of version `least`; skips without it."""
-    path = shutil.which(name)
-    if not path:
-        pytest.skip(f"{name} is not installed")
-    told = subprocess.run([path, *version], capture_output=True, text=True, check=True)
-    found = tuple(map(int, re.search(r"(\d+)\.(\d+)", told.stdout + told.stderr).groups()))
-    if found < least:
-        pytest.skip(f"{name} is {found[0]}.{found[1]}, older than {least[0]}.{least[1]}")
-    return path
-
-
-def do(*command, **options):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, **options)
-    assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def say(*command, **options):
-    """What a client program says of itself: the last line that it prints, as JSON."""
-    return json.loads(do(*command, **options).splitlines()[-1])
-
-
-@pytest.fixture(scope="session")
-def node():
-    """node("otel.js", ...) runs one of tests/clients/js."""
-    program = tool("node", (18, 19), "--version")
-    npm = tool("npm", (7, 0), "--version")
-    directory = BUILD / "js"
-    shutil.copytree(SOURCES / "js", directory, dirs_exist_ok=True)
-    do(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=directory)
-    return lambda script, *arguments: say(program, directory / script, *arguments)
+pytestmark = only_with_all
 
 
 def start_ms():
@@ -240,39 +198,6 @@ def otlp_url(daemon, protocol):
 def test_opentelemetry_javascript(daemon, node, protocol):
     d, start = daemon(*QUICK), start_ms()
     check_otel(d, node("otel.js", protocol, otlp_url(d, protocol), start), start)
-
-
-@pytest.fixture(scope="session")
-def go():
-    """go("otel", ...) runs one of tests/clients/go."""
-    directory, binaries = SOURCES / "go", BUILD / "go" / "bin"
-    needed = re.search(r"^go (\d+)\.(\d+)", (directory / "go.mod").read_text(), re.M).groups()
-    program = tool("go", tuple(map(int, needed)), "version")
-    environment = {**os.environ, "GOMODCACHE": str(BUILD / "go" / "modules"), "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false"}
-    do(program, "build", "-o", f"{binaries}/", "./...", cwd=directory, env=environment)
-    return lambda name, *arguments: say(binaries / name, *arguments)
-
-
-@pytest.fixture(scope="session")
-def java():
-    """java("Otel", ...) runs one of tests/clients/java."""
-    program, compiler, maven = tool("java", (17, 0), "-version"), tool("javac", (17, 0), "-version"), tool("mvn", (3, 6), "--version")
-    assert compiler
-    directory = BUILD / "java"
-    directory.mkdir(parents=True, exist_ok=True)
-    do(maven, "-q", "-B", f"-Dbuild={directory}", f"-Dmaven.repo.local={directory}/m2", "compile", cwd=SOURCES / "java")
-    classes = f"{directory}/target/classes:{directory}/target/lib/*"
-    return lambda name, *arguments: say(program, "-XX:+UseSerialGC", "-Xmx128m", "-cp", classes, name, *arguments)
-
-
-@pytest.fixture(scope="session")
-def old_python():
-    """old_python("otel.py", ...) runs one of tests/clients/python, in an environment of their own."""
-    directory, wanted = BUILD / "python", SOURCES / "python" / "requirements.txt"
-    program = directory / "bin" / "python"
-    do(sys.executable, "-m", "venv", directory)
-    do(program, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", wanted)
-    return lambda script, *arguments: say(program, SOURCES / "python" / script, *arguments)
 
 
 LARGEST = {"largest": ("int", 2**63 - 1)}

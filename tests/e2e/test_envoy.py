@@ -190,6 +190,19 @@ def otel(daemon):
     provider.shutdown()
 
 
+def request(envoy, count=REQUESTS, failed=FAILED, **headers):
+    """Requests through an Envoy, `failed` of them such that the application says 500."""
+    address = urllib.parse.urlsplit(envoy.url())
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
+    for i in range(count):
+        path, expected = ("/fail", 500) if i < failed else ("/cart", 200)
+        connection.request("GET", path, headers={key.replace("_", "-"): value for key, value in headers.items()})
+        reply = connection.getresponse()
+        reply.read()
+        assert reply.status == expected
+    connection.close()
+
+
 class Mesh:
     """Envoy, Envoy, application, in a row; the application's own spans are `traced`."""
 
@@ -205,16 +218,8 @@ class Mesh:
             self.close()
             raise
 
-    def send(self, count=REQUESTS, failed=FAILED, **headers):
-        address = urllib.parse.urlsplit(self.envoys[0].url())
-        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
-        for i in range(count):
-            path, expected = ("/fail", 500) if i < failed else ("/cart", 200)
-            connection.request("GET", path, headers={key.replace("_", "-"): value for key, value in headers.items()})
-            reply = connection.getresponse()
-            reply.read()
-            assert reply.status == expected
-        connection.close()
+    def send(self, **headers):
+        request(self.envoys[0], **headers)
 
     def close(self):
         for envoy in self.envoys:

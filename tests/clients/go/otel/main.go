@@ -1,5 +1,6 @@
 // The cart's trace by OpenTelemetry's SDK for Go:  otel PROTOCOL URL START_MS
-// PROTOCOL: grpc, http/protobuf, each also with +gzip; zipkin. Prints {"trace": id, "spans": {name: id}}.
+// PROTOCOL: grpc, http/protobuf, each also with +gzip; zipkin. Prints {"trace": id, "spans": {name: id}}. With the URL `env` it sends
+// to where variables say.
 package main
 
 import (
@@ -34,6 +35,12 @@ func must[T any](value T, err error) T {
 
 func exporter(ctx context.Context, protocol, endpoint string) sdk.SpanExporter {
 	kind, compression, _ := strings.Cut(protocol, "+")
+	if endpoint == "env" {
+		if kind == "grpc" {
+			return must(otlptracegrpc.New(ctx))
+		}
+		return must(otlptracehttp.New(ctx))
+	}
 	switch kind {
 	case "grpc":
 		options := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(must(url.Parse(endpoint)).Host), otlptracegrpc.WithInsecure()}
