@@ -164,9 +164,10 @@ def jaeger(daemon, **more):
 
 
 @contextlib.contextmanager
-def otel(daemon):
-    """What traces the application with OpenTelemetry's SDK, which takes its parent from the header traceparent."""
+def otel(daemon, b3=False):
+    """What traces the application with OpenTelemetry's SDK, which takes its parent from the header traceparent, or from B3's."""
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.propagators.b3 import B3MultiFormat
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -177,10 +178,11 @@ def otel(daemon):
     endpoint = daemon.urls["OTLP gRPC"]
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=True), schedule_delay_millis=50))
     tracer = provider.get_tracer("test")
+    propagator = B3MultiFormat() if b3 else TraceContextTextMapPropagator()
 
     @contextlib.contextmanager
     def traced(path, headers, status):
-        parent = TraceContextTextMapPropagator().extract({key.lower(): value for key, value in headers.items()})
+        parent = propagator.extract({key.lower(): value for key, value in headers.items()})
         with tracer.start_as_current_span(f"GET {path}", parent, SpanKind.SERVER) as span:
             if status >= 500:
                 span.set_status(Status(StatusCode.ERROR))
@@ -320,7 +322,8 @@ def test_ingress_sidecar_and_application(daemon, tmp_path, variant):
     for chain in chains:
         failed = chain[2][2] == "GET /fail"
         name = chain[0][2]
-        assert chain == [("ingress", "client", name, failed), ("shop", "server", name, failed), ("shop", "server", chain[2][2], failed)]
+        assert chain == [("ingress", "client", name, failed), ("shop", "server", name, failed),
+                         ("shop", "server", chain[2][2], failed)]
     for trace in by_zipkin:
         assert len(trace[0]["traceId"]) == (16 if "64 bits" in variant else 32)
         (_, _, ingress, none, _), (service, kind, sidecar, above, shared), (_, _, app, parent, _) = in_zipkins_words(trace)
@@ -331,6 +334,16 @@ def test_ingress_sidecar_and_application(daemon, tmp_path, variant):
         else:
             assert sidecar == ingress and shared
     assert d.stat("spanmill_spans_repaired_total") == (2 * REQUESTS if variant.startswith("proto") else 0)
+    check_edges(d, EDGES)
+
+
+def test_an_application_with_opentelemetry_and_b3(daemon, tmp_path):
+    d = daemon(*QUICK)
+    with otel(d, b3=True) as traced, contextlib.closing(Mesh(tmp_path, d, zipkin(), traced)) as mesh:
+        mesh.send()
+        by_jaeger, _ = check(d, mesh)
+    for trace in by_jaeger:
+        assert [span[:2] for span in in_jaegers_words(trace)] == [("ingress", "client"), ("shop", "server"), ("shop", "server")]
     check_edges(d, EDGES)
 
 
