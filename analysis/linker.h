@@ -74,6 +74,7 @@ struct sm_linked {
 
 struct sm_linker_config {
     bool peer_addresses; /* name the peers of clients by server.address, net.peer.name */
+    bool nested_servers; /* see tree.h; false is Zipkin's way */
 };
 
 struct sm_linker;

@@ -34,6 +34,7 @@ struct place {
 };
 
 enum { ANCESTOR_UNKNOWN = UINT32_MAX - 1 };
+enum { SAME_ID_MAX = 32 }; /* nodes of one id that are looked at where Zipkin would not */
 enum reach { REACH_UNKNOWN, REACH_ON_PATH, REACH_INSIDE, REACH_OUTSIDE };
 
 struct sm_tree_scratch {
@@ -485,9 +486,9 @@ static uint32_t first_with_id(const struct sm_tree *t, uint64_t id)
 /* The shared parent of a node that has no address to be found by; SM_TREE_NONE when its parent is another one. */
 static uint32_t shared_parent(const struct sm_tree *t, const struct sm_tree_node *node)
 {
-    uint32_t shared = SM_TREE_NONE;
+    uint32_t shared = SM_TREE_NONE, first = first_with_id(t, node->parent_id);
     bool of_client = false;
-    for (uint32_t i = first_with_id(t, node->parent_id); i < t->count && t->nodes[i].id == node->parent_id; i++) {
+    for (uint32_t i = first; i < t->count && i - first < SAME_ID_MAX && t->nodes[i].id == node->parent_id; i++) {
         bool same_service = t->nodes[i].service == node->service;
         if (!(t->nodes[i].flags & SM_NODE_SHARED))
             of_client = of_client || same_service;
@@ -537,6 +538,29 @@ static void place_node(struct sm_tree *t, uint32_t i)
     place->node = i;
 }
 
+/* Whether a node was in time before, during and after another one. */
+static bool encloses(const struct sm_tree_node *a, const struct sm_tree_node *b)
+{
+    return a->start_ns && b->start_ns && a->duration_ns != SM_TREE_NO_TIME && b->duration_ns != SM_TREE_NO_TIME &&
+           a->duration_ns > b->duration_ns && a->start_ns <= b->start_ns &&
+           a->start_ns + a->duration_ns >= b->start_ns + b->duration_ns;
+}
+
+/* The server of another service that has the id of a shared server, too, and encloses it most closely; SM_TREE_NONE. */
+static uint32_t enclosing_server(const struct sm_tree *t, const struct sm_tree_node *node)
+{
+    uint32_t best = SM_TREE_NONE, first = first_with_id(t, node->id);
+    if (node->kind != SM_KIND_SERVER || node->service == SM_NAME_EMPTY)
+        return SM_TREE_NONE;
+    for (uint32_t i = first; i < t->count && i - first < SAME_ID_MAX && t->nodes[i].id == node->id; i++) {
+        const struct sm_tree_node *other = &t->nodes[i];
+        if (other->kind == SM_KIND_SERVER && other->service != SM_NAME_EMPTY && other->service != node->service &&
+            encloses(other, node) && (best == SM_TREE_NONE || other->duration_ns < t->nodes[best].duration_ns))
+            best = i;
+    }
+    return best;
+}
+
 /* Third round: nodes get their parents. */
 static void attach_place(struct sm_tree *t, const struct place *place)
 {
@@ -550,6 +574,9 @@ static void attach_place(struct sm_tree *t, const struct place *place)
     if (orphan && t->root != SM_TREE_NONE && place->parent.side == SIDE_PLAIN &&
         place->parent.id == t->nodes[t->root].id)
         node->parent = t->root;
+    else if (orphan && t->nested_servers && (node->flags & SM_NODE_SHARED))
+        node->parent = enclosing_server(t, node);
+    orphan = orphan && node->parent == SM_TREE_NONE;
     uint32_t holder = orphan ? t->root : node->parent;
     if (holder != SM_TREE_NONE)
         t->nodes[holder].flags |= SM_NODE_HAS_CHILD;

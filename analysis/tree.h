@@ -16,6 +16,9 @@
  * on nothing when there is no root. Circles of parents belong to no tree. A trace whose records all have ids of their
  * own, none of them shared, needs none of that: there a node is a record.
  *
+ * With `nested_servers` a shared server whose client half is not in the trace hangs on the server of another service that has
+ * its id, too, and encloses it in time: proxies that both say that they serve (Envoys without traffic_direction).
+ *
  * Belongs to one thread; memory grows with the largest trace and stays. */
 #ifndef SM_TREE_H
 #define SM_TREE_H
@@ -58,7 +61,8 @@ struct sm_tree {
     uint32_t root;        /* SM_TREE_NONE: no node lacks a parent id */
     uint32_t unreachable; /* records that belong to no tree */
     const struct sm_view *view;
-    uint32_t *order; /* record numbers (of the view) in order of merging; NULL: node i is record i */
+    bool nested_servers; /* the caller's, after init: see above */
+    uint32_t *order;     /* record numbers (of the view) in order of merging; NULL: node i is record i */
     struct sm_tree_scratch *scratch;
 };
 

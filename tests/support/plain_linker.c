@@ -22,6 +22,7 @@ struct tree {
     struct node *nodes; /* the last one is for a synthetic root */
     int count;
     int root; /* -1 */
+    bool nested_servers;
     struct entry *entries;
     int entry_count;
 };
@@ -85,6 +86,10 @@ static void merge_into(struct plain_span *a, const struct plain_span *b)
     if (!*a->peer)
         strcpy(a->peer, b->peer);
     a->error_tag = a->error_tag || b->error_tag;
+    if (!a->start_ns)
+        a->start_ns = b->start_ns;
+    if (a->duration_ns == UINT64_MAX)
+        a->duration_ns = b->duration_ns;
     a->zipkin = a->zipkin || b->zipkin;
 }
 
@@ -228,6 +233,25 @@ static void add_child(struct node *node, int child)
     node->children[node->child_count++] = child;
 }
 
+/* The shared server of another service that encloses this one; -1: none. */
+static int enclosing_server(const struct tree *t, const struct plain_span *s)
+{
+    int best = -1;
+    bool timed = s->start_ns && s->duration_ns != UINT64_MAX;
+    for (int i = 0; i < t->count && timed && *s->service && s->kind == SM_KIND_SERVER; i++) {
+        const struct plain_span *o = &t->nodes[i].span;
+        if (o->id != s->id || o->kind != SM_KIND_SERVER || !*o->service || strcmp(o->service, s->service) == 0)
+            continue;
+        if (!o->start_ns || o->duration_ns == UINT64_MAX)
+            continue;
+        if (o->duration_ns > s->duration_ns && o->start_ns <= s->start_ns &&
+            o->start_ns + o->duration_ns >= s->start_ns + s->duration_ns &&
+            (best < 0 || o->duration_ns < t->nodes[best].span.duration_ns))
+            best = i;
+    }
+    return best;
+}
+
 static void build(struct tree *t, struct plain_span *spans, unsigned count)
 {
     clean(t, spans, count);
@@ -243,7 +267,12 @@ static void build(struct tree *t, struct plain_span *spans, unsigned count)
         if (!e->has_parent_entry)
             continue;
         const struct entry *above = *e->parent ? entry_at(t, e->parent, false) : NULL;
-        int parent = above && above->node >= 0 ? above->node : root;
+        int parent = above && above->node >= 0 ? above->node : -1;
+        const struct plain_span *s = &t->nodes[e->node].span;
+        if (parent < 0 && t->nested_servers && s->shared && (t->root < 0 || t->nodes[t->root].span.id != s->id))
+            parent = enclosing_server(t, s);
+        if (parent < 0)
+            parent = root;
         add_child(&t->nodes[parent], e->node);
         t->nodes[e->node].parent = parent;
     }
@@ -311,7 +340,7 @@ static void visit(const struct tree *t, int i, struct plain_links *c)
 void plain_links_add(struct plain_links *links, const struct plain_span *spans, unsigned count)
 {
     struct plain_span *copy = sm_xmalloc((count + 1) * sizeof *copy);
-    struct tree t = {.root = -1};
+    struct tree t = {.root = -1, .nested_servers = links->nested_servers};
     if (count)
         memcpy(copy, spans, count * sizeof *copy);
     t.nodes = sm_xcalloc(count + 1, sizeof *t.nodes);

@@ -189,6 +189,32 @@ Test(linker, links)
     }
 }
 
+/* Two servers with one id and no client. */
+static const struct link_case nested_cases[] = {
+    {"the one that encloses the other in time is its caller", "server a 1 shared dur=5; server b 1 shared start=1 dur=3", "a>b"},
+    {"of several the closest", "server a 1 shared dur=9; server b 1 shared start=1 dur=7; server c 1 shared start=2 dur=3",
+     "a>b; b>c"},
+    {"one after the other", "server a 1 shared dur=5; server b 1 shared start=3 dur=5", ""},
+    {"at the same time", "server a 1 shared dur=5; server b 1 shared dur=5", ""},
+    {"of one service", "server a 1 shared dur=5 zipkin ip=10.0.0.1; server a 1 shared dur=3 zipkin ip=10.0.0.2", ""},
+    {"without times", "server a 1 shared dur=5; server b 1 shared nodur", ""},
+    {"with a client that is its word", "client x 1 dur=9; server a 1 shared dur=5; server b 1 shared start=1 dur=3", "x>a; x>b"},
+    {"what hangs on the inner one", "server a 1 shared dur=5; server b 1 shared start=1 dur=3; client b 2/1 peer=db", "a>b; b>db"},
+};
+
+Test(linker, nested_servers)
+{
+    struct sm_linker *nesting = sm_linker_new(&(struct sm_linker_config){.nested_servers = true}, tb.names, nodes);
+    for (size_t i = 0; i < SM_ARRAY_LEN(nested_cases); i++) {
+        const struct link_case *c = &nested_cases[i];
+        char text[1024];
+        links_text(sm_linker_walk(nesting, tb_build_text(&tb, c->trace)), text, sizeof text);
+        cr_expect_str_eq(text, c->expected, "%s: got '%s', not '%s'", c->what, text, c->expected);
+    }
+    cr_expect_eq(sm_linker_walk(linker, tb_build_text(&tb, nested_cases[0].trace))->link_count, 0, "Zipkin's way");
+    sm_linker_free(nesting);
+}
+
 /* Calls of the service graph: client>server [connection type] [failed] client's ms,server's ms. */
 static const struct link_case call_cases[] = {
     {"pair", "client a 1 dur=5; server b 2/1 dur=3", "a>b 5,3"},

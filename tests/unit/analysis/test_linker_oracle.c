@@ -32,7 +32,9 @@ static struct plain_span plain(const struct tb_span *s)
                            .parent = s->parent,
                            .shared = s->shared,
                            .error_tag = s->error_tag,
-                           .zipkin = s->zipkin};
+                           .zipkin = s->zipkin,
+                           .start_ns = s->start_ns,
+                           .duration_ns = s->duration_ns};
     snprintf(p.service, sizeof p.service, "%s", s->service);
     snprintf(p.peer, sizeof p.peer, "%s", s->attrs[0].value);
     if (s->zipkin) { /* no other format has addresses */
@@ -42,11 +44,12 @@ static struct plain_span plain(const struct tb_span *s)
     return p;
 }
 
-static void oracle_links(const struct tb_span *spans, unsigned count, char out[2048])
+static void oracle_links(const struct tb_span *spans, unsigned count, bool nested, char out[2048])
 {
     static struct plain_links links;
     struct plain_span plain_spans[MAX];
     links.count = 0;
+    links.nested_servers = nested;
     for (unsigned i = 0; i < count; i++)
         plain_spans[i] = plain(&spans[i]);
     plain_links_add(&links, plain_spans, count);
@@ -77,13 +80,14 @@ static void our_links(const struct sm_linked *linked, const struct sm_names *nod
     print(&links, out);
 }
 
-/* `mixed`: some of the spans that are not shared came in another format than Zipkin's. */
-static void compare(bool mixed)
+/* `mixed`: some of the spans that are not shared came in another format than Zipkin's. `nested`: servers may be. */
+static void compare(bool mixed, bool nested)
 {
     struct trace_builder tb;
     tb_init(&tb);
     struct sm_names *nodes = sm_names_new(1000, 1 << 20);
-    struct sm_linker *linker = sm_linker_new(&(struct sm_linker_config){.peer_addresses = true}, tb.names, nodes);
+    struct sm_linker *linker = sm_linker_new(&(struct sm_linker_config){.peer_addresses = true, .nested_servers = nested},
+                                             tb.names, nodes);
     unsigned with_links = 0, unreachable = 0;
     for (uint64_t seed = 1; seed <= 60000; seed++) {
         struct tb_span spans[MAX];
@@ -95,7 +99,7 @@ static void compare(bool mixed)
         our_links(linked, nodes, ours);
         unreachable += linked->unreachable > 0;
         with_links += linked->link_count > 0;
-        oracle_links(spans, count, theirs);
+        oracle_links(spans, count, nested, theirs);
         cr_assert_str_eq(ours, theirs, "seed %llu", (unsigned long long)seed);
     }
     cr_expect_gt(with_links, 20000, "with links: %u", with_links);
@@ -107,10 +111,15 @@ static void compare(bool mixed)
 
 Test(linker_oracle, random_traces, .timeout = 120)
 {
-    compare(false);
+    compare(false, false);
 }
 
 Test(linker_oracle, random_traces_in_several_formats, .timeout = 120)
 {
-    compare(true);
+    compare(true, false);
+}
+
+Test(linker_oracle, random_traces_with_nested_servers, .timeout = 120)
+{
+    compare(true, true);
 }
