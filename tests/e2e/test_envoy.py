@@ -361,13 +361,15 @@ def test_proxies_as_hops_of_their_own(daemon, tmp_path):
 
 
 def test_proxies_that_both_say_server(daemon, tmp_path):
-    """Split alone, like listeners without traffic_direction: two server spans that share an id. All are there; that the ingress
-    called is nowhere said."""
+    """Split alone, like listeners without traffic_direction: two server spans that share an id. Only their times tell who called."""
     d = daemon(*QUICK)
     split = zipkin(split_spans_for_request=True)
     with jaeger(d) as traced, contextlib.closing(Mesh(tmp_path, d, split, traced)) as mesh:
         mesh.send()
-        _, by_zipkin = check(d, mesh)
+        by_jaeger, by_zipkin = check(d, mesh)
+    for trace in by_jaeger:
+        assert [span[:2] for span in in_jaegers_words(trace)] == [("ingress", "server"), ("shop", "server"), ("shop", "server")]
+    check_edges(d, EDGES)
     for trace in by_zipkin:
         ingress, sidecar, (_, _, app, parent, _) = in_zipkins_words(trace)
         assert ingress == ("ingress", "SERVER", parent, None, True) and sidecar == ("shop", "SERVER", parent, None, True)
