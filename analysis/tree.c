@@ -508,8 +508,8 @@ static bool find_shared_parent(struct sm_tree *t, uint32_t i, struct key *parent
     const struct place *above = place_at(t->scratch, *parent, false);
     if (above && above->in_tree)
         return true;
-    uint32_t shared = is_zipkin(t, node) ? SM_TREE_NONE : shared_parent(t, node);
-    if (shared == SM_TREE_NONE)
+    uint32_t shared = shared_parent(t, node);
+    if (shared == SM_TREE_NONE || is_zipkin(t, node))
         return false;
     *parent = shared_key(t->scratch, node->parent_id, shared);
     return true;
