@@ -4,6 +4,7 @@ They need Go, a JDK with Maven, Node.js, and packages from their registries, so 
 `scripts/test --all` sets."""
 import base64
 import json
+import os
 import time
 import urllib.parse
 
@@ -314,6 +315,19 @@ def test_jaeger_node(daemon, node, transport, bits):
     d, start = daemon(*QUICK), start_ms()
     where = agent(d, "binary") if transport == "udp" else d.urls["Jaeger HTTP"]
     check_checkout(d, node("jaeger.js", transport, where, start, bits), start, bits, whole="double")
+
+
+@pytest.mark.parametrize("bits", ["64", "128"])
+@pytest.mark.parametrize("transport", ["udp", "http"])
+def test_jaeger_java(daemon, java, transport, bits):
+    d, start = daemon(*QUICK), start_ms()
+    host, port = agent(d, "compact").split(":")
+    where = {"JAEGER_ENDPOINT": d.urls["Jaeger HTTP"]} if transport == "http" else {"JAEGER_AGENT_HOST": host, "JAEGER_AGENT_PORT": port}
+    variables = {**where, "JAEGER_SAMPLER_TYPE": "const", "JAEGER_SAMPLER_PARAM": "1", "JAEGER_TAGS": "zone=north"}
+    if bits == "128":
+        variables["JAEGER_TRACEID_128BIT"] = "true"
+    said = java("Jaeger", start, env={**os.environ, **variables})
+    check_checkout(d, said, start, bits, largest=("int", str(2**63 - 1)))
 
 
 # ---- Zipkin's clients ----
