@@ -99,28 +99,45 @@ def test_both_ports_take_both(daemon):
     arrives(d, "client", "client", "server", "server")
 
 
-def jaeger(daemon, transport, protocol):
-    """The variables for an agent, with the port that the daemon has instead of the usual one, or those for HTTP."""
+def jaeger(daemon, way, protocol):
+    """The variables for an agent, with the port that the daemon has instead of the usual one; or those for HTTP; or for an agent
+    and remote sampling, which without a file of strategies samples everything."""
     agent = urllib.parse.urlsplit(daemon.urls[f"Jaeger UDP {protocol}"])
     changed = {"JAEGER_AGENT_HOST": agent.hostname, "JAEGER_AGENT_PORT": str(agent.port)}
-    if transport == "http":
+    if way == "http":
         changed = {"JAEGER_AGENT_HOST": "", "JAEGER_ENDPOINT": "http://HOST:14268/api/traces"}
+    if way == "remote sampling":
+        where = daemon.urls["Jaeger sampling"]
+        changed |= {"JAEGER_SAMPLER_TYPE": "remote", "JAEGER_SAMPLER_PARAM": "0", "JAEGER_SAMPLING_ENDPOINT": where,
+                    "JAEGER_SAMPLER_MANAGER_HOST_PORT": urllib.parse.urlsplit(where).netloc,
+                    "JAEGER_SAMPLER_REFRESH_INTERVAL": "100ms" if protocol == "compact" else "100"}
     return exports(daemon, "Jaeger clients", **changed)
 
 
+WAYS = ["udp", "http", "remote sampling"]
+
+
 @only_with_all
-@pytest.mark.parametrize("transport", ["udp", "http"])
-def test_jaeger_go(daemon, go, transport):
+@pytest.mark.parametrize("way", WAYS)
+def test_jaeger_go(daemon, go, way):
     d = daemon(*QUICK)
-    go("jaeger", env=jaeger(d, transport, "compact"))
+    go("jaeger", env=jaeger(d, way, "compact"))
     arrives(d, "server")
 
 
 @only_with_all
-@pytest.mark.parametrize("transport", ["udp", "http"])
-def test_jaeger_node(daemon, node, transport):
+@pytest.mark.parametrize("way", WAYS)
+def test_jaeger_java(daemon, java, way):
     d = daemon(*QUICK)
-    node("jaeger_env.js", env=jaeger(d, transport, "binary"))
+    java("Jaeger", env={name: value for name, value in jaeger(d, way, "compact").items() if value})
+    arrives(d, "server")
+
+
+@only_with_all
+@pytest.mark.parametrize("way", WAYS)
+def test_jaeger_node(daemon, node, way):
+    d = daemon(*QUICK)
+    node("jaeger_env.js", env=jaeger(d, way, "binary"))
     arrives(d, "server")
 
 

@@ -1,5 +1,5 @@
 // A checkout by jaeger-client for Go:  jaeger udp|http ADDRESS_OR_URL START_MS 64|128
-// Prints {"trace": id, "spans": {name: id}}. Without arguments one span, sent to where variables say.
+// Prints {"trace": id, "spans": {name: id}}. Without arguments one span as variables say.
 package main
 
 import (
@@ -43,7 +43,17 @@ func byVariables() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	tracer.StartSpan("GET /cart", ext.SpanKindRPCServer).Finish()
+	for tries := 0; ; tries++ { // a remote sampler asks first
+		span := tracer.StartSpan("GET /cart", ext.SpanKindRPCServer)
+		span.Finish()
+		if span.Context().(jaeger.SpanContext).IsSampled() {
+			break
+		}
+		if tries == 400 {
+			log.Fatal("never sampled")
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
 	closer.Close()
 }
 

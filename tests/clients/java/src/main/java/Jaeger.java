@@ -14,7 +14,7 @@ import java.util.stream.Collectors;
 
 /**
  * A checkout by jaeger-client for Java, which sends to where variables say: Jaeger START_MS. Prints {"trace": id, "spans": {name:
- * id}}.
+ * id}}. Without arguments one span.
  */
 public class Jaeger {
   static long start;
@@ -29,7 +29,26 @@ public class Jaeger {
     made.put(name, String.format("%016x", ((JaegerSpanContext) span.context()).getSpanId()));
   }
 
-  public static void main(String[] args) {
+  /** One span as variables say. */
+  static void byVariables() throws InterruptedException {
+    JaegerTracer tracer = Configuration.fromEnv().getTracer();
+    for (int tries = 0;; tries++) { // a remote sampler asks first
+      Span span = tracer.buildSpan("GET /cart").withTag(Tags.SPAN_KIND, Tags.SPAN_KIND_SERVER).start();
+      span.finish();
+      if (((JaegerSpanContext) span.context()).isSampled())
+        break;
+      if (tries == 400)
+        throw new IllegalStateException("never sampled");
+      Thread.sleep(25);
+    }
+    tracer.close();
+  }
+
+  public static void main(String[] args) throws InterruptedException {
+    if (args.length == 0) {
+      byVariables();
+      return;
+    }
     start = Long.parseLong(args[0]) * 1000;
     JaegerTracer shop = Configuration.fromEnv("shop").getTracer(), stock = Configuration.fromEnv("stock").getTracer();
     Span root = begin(shop, "POST /checkout", 0, null, null);
