@@ -38,7 +38,7 @@ static void scrape_engine(const struct sm_config *config, struct sm_buf *out)
     sm_engine_register_metrics(e, registry);
     sm_prom_registry_add(registry, "store", sm_own_metrics_store_stats, &store);
     sm_prom_registry_add(registry, "query", sm_own_metrics_query, &query);
-    sm_prom_registry_scrape(registry, SM_PROM_TEXT, out);
+    sm_prom_registry_scrape(registry, SM_PROM_TEXT, NULL, out);
     sm_prom_registry_free(registry);
     sm_pipeline_close_all(e->pipeline);
     sm_engine_free(e);
