@@ -145,7 +145,7 @@ static uint64_t parent_id_of(const struct sm_span *span)
 static bool came_as_zipkin(const struct sm_view_span *r)
 {
     struct sm_private priv;
-    return (r->span->flags & SM_SPAN_PRIVATE) && sm_private_find(r->bytes, r->span->size, &priv) &&
+    return (r->span->flags & SM_SPAN_PRIVATE) && sm_view_private(r, &priv) &&
            (priv.origin == SM_ORIGIN_ZIPKIN_V1 || priv.origin == SM_ORIGIN_ZIPKIN_V2);
 }
 
