@@ -84,6 +84,7 @@ struct sm_dependency_config sm_dependency_config_default(const struct sm_names *
         .series_max = 20000,
         .stale_ns = 15 * MINUTE_NS,
         .peer_addresses = true,
+        .nested_servers = true,
     };
 }
 
@@ -119,8 +120,9 @@ static void *shard_new(void *global, unsigned number)
     s->global = global;
     const struct sm_dependency_config *config = &s->global->config;
     s->late = sm_late_links_new();
-    s->linker = sm_linker_new(&(struct sm_linker_config){.peer_addresses = config->peer_addresses}, config->services,
-                              s->global->nodes);
+    s->linker = sm_linker_new(&(struct sm_linker_config){.peer_addresses = config->peer_addresses,
+                                                         .nested_servers = config->nested_servers},
+                              config->services, s->global->nodes);
     sm_handover_init(&s->handover);
     for (unsigned i = 0; i < 2; i++) {
         struct delta *d = &s->deltas[i];

@@ -31,10 +31,11 @@ struct sm_dependency_config {
     uint32_t series_max; /* label sets of the service graph */
     uint64_t stale_ns;   /* a series of the service graph is forgotten when it had no call for so long */
     bool peer_addresses; /* name peers of clients by server.address and net.peer.name too */
+    bool nested_servers; /* see sm_linker_config */
 };
 
 /* 20,000 nodes, 100,000 edges; minutes for 4 hours, hours for 7 days, days for 90 days, 100,000 cells together; 20,000
- * label sets, stale after 15 minutes; addresses name peers. */
+ * label sets, stale after 15 minutes; addresses name peers; servers may be nested. */
 struct sm_dependency_config sm_dependency_config_default(const struct sm_names *services);
 
 /* Shards (sm_dependency_ops.shard_new) are freed before it. */

@@ -45,6 +45,7 @@ struct sm_linker *sm_linker_new(const struct sm_linker_config *config, const str
     l->cache = sm_names_cache_new(nodes);
     l->user = sm_names_cache_id(l->cache, SM_STR("user"));
     sm_tree_init(&l->tree, services);
+    l->tree.nested_servers = config->nested_servers;
     return l;
 }
 

@@ -1,8 +1,8 @@
 /* Finds out who called whom in one trace: the links of the dependency graph and the calls of the service graph, in one
  * walk.
  *
- * Links follow the rules of Zipkin's DependencyLinker to the letter: halves and pieces of one span id are merged, a
- * server half belongs to its client half, spans without their parent hang on the root, a client with children leaves
+ * Links follow the rules of Zipkin's DependencyLinker to the letter (tree.h tells where spans of other formats hang):
+ * halves and pieces of one span id are merged, a server half belongs to its client half, spans without their parent hang on the root, a client with children leaves
  * the word to its server, errors of a client count for its server. What that implementation loses, this one does not
  * count either: spans in a circle of parents, and all but the last of several unshared spans with one id and different
  * endpoints
@@ -74,6 +74,7 @@ struct sm_linked {
 
 struct sm_linker_config {
     bool peer_addresses; /* name the peers of clients by server.address, net.peer.name */
+    bool nested_servers; /* see tree.h; false is Zipkin's way */
 };
 
 struct sm_linker;

@@ -34,6 +34,7 @@ struct place {
 };
 
 enum { ANCESTOR_UNKNOWN = UINT32_MAX - 1 };
+enum { SAME_ID_MAX = 32 }; /* nodes of one id that are looked at where Zipkin would not */
 enum reach { REACH_UNKNOWN, REACH_ON_PATH, REACH_INSIDE, REACH_OUTSIDE };
 
 struct sm_tree_scratch {
@@ -139,6 +140,13 @@ static bool is_shared(const struct sm_span *span)
 static uint64_t parent_id_of(const struct sm_span *span)
 {
     return span->parent_id == span->span_id ? 0 : span->parent_id;
+}
+
+static bool came_as_zipkin(const struct sm_view_span *r)
+{
+    struct sm_private priv;
+    return (r->span->flags & SM_SPAN_PRIVATE) && sm_view_private(r, &priv) &&
+           (priv.origin == SM_ORIGIN_ZIPKIN_V1 || priv.origin == SM_ORIGIN_ZIPKIN_V2);
 }
 
 static uint8_t flags_of(const struct sm_span *span)
@@ -362,21 +370,20 @@ static uint32_t merge_node(struct sm_tree *t, uint32_t at)
     struct endpoint *endpoint = &s->node_endpoints[t->count];
     node_from_record(node, first, at);
     *endpoint = *endpoint_of(t, t->order[at]);
+    const struct sm_tree_node *last = t->count && node[-1].id == node->id ? node - 1 : NULL;
     bool shared = is_shared(first->span);
+    bool behind_client = last && last->kind == SM_KIND_CLIENT && kind_of(first->span) == SM_KIND_SERVER;
+    bool joins_shared = shared || (behind_client && !came_as_zipkin(first));
     for (uint32_t next = at + 1; next < t->view->count; next++) {
         const struct sm_view_span *r = &t->view->spans[t->order[next]];
-        if (r->span->span_id != node->id || is_shared(r->span) != shared ||
+        if (r->span->span_id != node->id || !(is_shared(r->span) ? joins_shared : !shared) ||
             !endpoint_join(endpoint, endpoint_of(t, t->order[next])))
             break;
         merge_record(node, r);
     }
-    const struct sm_tree_node *last = t->count ? node - 1 : NULL;
-    if (last && last->id == node->id) {
-        if (last->kind == SM_KIND_CLIENT && kind_of(first->span) == SM_KIND_SERVER)
-            shared = true;
-        if (shared && !parent_id_of(first->span) && last->parent_id)
-            node->parent_id = last->parent_id;
-    }
+    shared = shared || behind_client;
+    if (last && shared && !parent_id_of(first->span) && last->parent_id)
+        node->parent_id = last->parent_id;
     if (shared)
         node->flags |= SM_NODE_SHARED;
     t->count++;
@@ -452,7 +459,63 @@ static void index_node(struct sm_tree *t, uint32_t i)
         hang(place_at(s, plain_key(node->id), true), plain_key(node->parent_id));
 }
 
-/* Second round: nodes take their places; shared parents with the node's endpoint go before plain ones. */
+/* Whether Zipkin's rules go for a node to the letter. */
+static bool is_zipkin(const struct sm_tree *t, const struct sm_tree_node *node)
+{
+    for (uint32_t i = 0; i < node->part_count && (node->flags & SM_NODE_PRIVATE); i++) {
+        if (came_as_zipkin(sm_tree_record(t, node, i)))
+            return true;
+    }
+    return false;
+}
+
+/* The first node with this id; t->count when there is none. */
+static uint32_t first_with_id(const struct sm_tree *t, uint64_t id)
+{
+    uint32_t low = 0, high = t->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (t->nodes[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < t->count && t->nodes[low].id == id ? low : t->count;
+}
+
+/* The shared parent of a node that has no address to be found by; SM_TREE_NONE when its parent is another one. */
+static uint32_t shared_parent(const struct sm_tree *t, const struct sm_tree_node *node)
+{
+    uint32_t shared = SM_TREE_NONE, first = first_with_id(t, node->parent_id);
+    bool of_client = false;
+    for (uint32_t i = first; i < t->count && i - first < SAME_ID_MAX && t->nodes[i].id == node->parent_id; i++) {
+        bool same_service = t->nodes[i].service == node->service;
+        if (!(t->nodes[i].flags & SM_NODE_SHARED))
+            of_client = of_client || same_service;
+        else if (same_service)
+            return i;
+        else if (shared == SM_TREE_NONE)
+            shared = i;
+    }
+    return of_client ? SM_TREE_NONE : shared;
+}
+
+/* The key of the shared node that a node hangs on, if there is one. */
+static bool find_shared_parent(struct sm_tree *t, uint32_t i, struct key *parent)
+{
+    const struct sm_tree_node *node = &t->nodes[i];
+    *parent = shared_key(t->scratch, node->parent_id, i);
+    const struct place *above = place_at(t->scratch, *parent, false);
+    if (above && above->in_tree)
+        return true;
+    uint32_t shared = shared_parent(t, node);
+    if (shared == SM_TREE_NONE || is_zipkin(t, node))
+        return false;
+    *parent = shared_key(t->scratch, node->parent_id, shared);
+    return true;
+}
+
+/* Second round: nodes take their places; shared parents go before plain ones. */
 static void place_node(struct sm_tree *t, uint32_t i)
 {
     struct sm_tree_scratch *s = t->scratch;
@@ -464,9 +527,8 @@ static void place_node(struct sm_tree *t, uint32_t i)
     }
     struct place *place = place_at(s, plain_key(node->id), true);
     if (node->parent_id) {
-        struct key parent = shared_key(s, node->parent_id, i);
-        const struct place *above = place_at(s, parent, false);
-        if (above && above->in_tree)
+        struct key parent;
+        if (find_shared_parent(t, i, &parent))
             hang(place, parent);
     } else if (t->root == SM_TREE_NONE) {
         t->root = i;
@@ -474,6 +536,29 @@ static void place_node(struct sm_tree *t, uint32_t i)
         return;
     }
     place->node = i;
+}
+
+/* Whether a node was in time before, during and after another one. */
+static bool encloses(const struct sm_tree_node *a, const struct sm_tree_node *b)
+{
+    return a->start_ns && b->start_ns && a->duration_ns != SM_TREE_NO_TIME && b->duration_ns != SM_TREE_NO_TIME &&
+           a->duration_ns > b->duration_ns && a->start_ns <= b->start_ns &&
+           a->start_ns + a->duration_ns >= b->start_ns + b->duration_ns;
+}
+
+/* The server of another service that has the id of a shared server, too, and encloses it most closely; SM_TREE_NONE. */
+static uint32_t enclosing_server(const struct sm_tree *t, const struct sm_tree_node *node)
+{
+    uint32_t best = SM_TREE_NONE, first = first_with_id(t, node->id);
+    if (node->kind != SM_KIND_SERVER || node->service == SM_NAME_EMPTY)
+        return SM_TREE_NONE;
+    for (uint32_t i = first; i < t->count && i - first < SAME_ID_MAX && t->nodes[i].id == node->id; i++) {
+        const struct sm_tree_node *other = &t->nodes[i];
+        if (other->kind == SM_KIND_SERVER && other->service != SM_NAME_EMPTY && other->service != node->service &&
+            encloses(other, node) && (best == SM_TREE_NONE || other->duration_ns < t->nodes[best].duration_ns))
+            best = i;
+    }
+    return best;
 }
 
 /* Third round: nodes get their parents. */
@@ -489,6 +574,9 @@ static void attach_place(struct sm_tree *t, const struct place *place)
     if (orphan && t->root != SM_TREE_NONE && place->parent.side == SIDE_PLAIN &&
         place->parent.id == t->nodes[t->root].id)
         node->parent = t->root;
+    else if (orphan && t->nested_servers && (node->flags & SM_NODE_SHARED))
+        node->parent = enclosing_server(t, node);
+    orphan = orphan && node->parent == SM_TREE_NONE;
     uint32_t holder = orphan ? t->root : node->parent;
     if (holder != SM_TREE_NONE)
         t->nodes[holder].flags |= SM_NODE_HAS_CHILD;

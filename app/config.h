@@ -204,6 +204,7 @@ struct sm_config {
         struct {
             bool enabled;
             uint32_t edges_max;
+            bool nested_servers;
         } graph;
         struct {
             bool enabled;

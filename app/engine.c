@@ -123,6 +123,7 @@ static void make_graph(struct sm_engine *e, const struct sm_engine_options *o)
         return;
     struct sm_dependency_config c = sm_dependency_config_default(e->names);
     c.edges.edges_max = e->config->analysis.graph.edges_max;
+    c.nested_servers = e->config->analysis.graph.nested_servers;
     e->dependency = sm_dependency_new(&c);
     e->graph_kept = o->graph_log != NULL;
     if (e->graph_kept)

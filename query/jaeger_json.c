@@ -217,7 +217,12 @@ static void split_shared_ids(struct sm_jaeger_json *w)
 {
     struct sm_shared_span *spans = sm_xmalloc(SM_MAX(w->count, 1u) * sizeof *spans);
     for (uint32_t i = 0; i < w->count; i++)
-        spans[i] = (struct sm_shared_span){w->spans[i].id, w->spans[i].parent_id, w->spans[i].kind, i, false};
+        spans[i] = (struct sm_shared_span){.id = w->spans[i].id,
+                                           .parent_id = w->spans[i].parent_id,
+                                           .kind = w->spans[i].kind,
+                                           .at = i,
+                                           .start_ns = w->spans[i].start_ns,
+                                           .end_ns = w->spans[i].end_ns};
     if (sm_shared_ids_split(spans, w->count)) {
         for (uint32_t i = 0; i < w->count; i++) {
             w->spans[spans[i].at].id = spans[i].id;

@@ -208,7 +208,7 @@ struct writing {
     uint32_t count;
 };
 
-/* Span ids and kind, the last of each. */
+/* Span ids, kind and times, the last of each. */
 static struct sm_shared_span ids_of(struct sm_str span, uint32_t at)
 {
     const uint8_t *p = (const uint8_t *)span.ptr, *end = sm_pb_end(p, span.len);
@@ -221,6 +221,10 @@ static struct sm_shared_span ids_of(struct sm_str span, uint32_t at)
             ids.parent_id = sm_load_be64(f.bytes);
         else if (f.number == SM_OTLP_KIND && f.wire == SM_PB_VARINT && f.value <= SM_KIND_CONSUMER)
             ids.kind = (enum sm_kind)f.value;
+        else if (f.number == SM_OTLP_START && f.wire == SM_PB_FIXED64)
+            ids.start_ns = f.value;
+        else if (f.number == SM_OTLP_END && f.wire == SM_PB_FIXED64)
+            ids.end_ns = f.value;
     }
     return ids;
 }

@@ -44,6 +44,11 @@ static uint64_t unused_id(struct ids *ids)
     return *slot = ids->last;
 }
 
+static uint64_t duration_of(const struct sm_shared_span *span)
+{
+    return span->end_ns > span->start_ns ? span->end_ns - span->start_ns : 0;
+}
+
 static bool has_client(const struct sm_shared_span *run, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -53,14 +58,35 @@ static bool has_client(const struct sm_shared_span *run, uint32_t count)
     return false;
 }
 
+/* The server that all others of a run lie within; `count` when there is none. */
+static uint32_t outer_server(const struct sm_shared_span *run, uint32_t count)
+{
+    uint32_t outer = count, others = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (run[i].kind == SM_KIND_SERVER && (outer == count || duration_of(&run[i]) > duration_of(&run[outer])))
+            outer = i;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (run[i].kind != SM_KIND_SERVER || i == outer)
+            continue;
+        others++;
+        if (!run[i].start_ns || duration_of(&run[i]) == duration_of(&run[outer]) || run[i].start_ns < run[outer].start_ns ||
+            run[i].end_ns > run[outer].end_ns)
+            return count;
+    }
+    return others ? outer : count;
+}
+
 /* Gives the server halves of a run, which has one id, ids of their own; false when there are none. */
 static bool split_run(struct sm_shared_span *run, uint32_t count, struct ids *ids, struct split *split)
 {
     split->new_id = 0;
-    if (!has_client(run, count))
+    bool client = has_client(run, count);
+    uint32_t outer = client ? count : outer_server(run, count);
+    if (!client && outer == count)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        if (run[i].kind != SM_KIND_SERVER)
+        if (run[i].kind != SM_KIND_SERVER || i == outer)
             continue;
         uint64_t old_id = run[i].id;
         run[i].parent_id = old_id;

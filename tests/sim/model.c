@@ -134,12 +134,16 @@ static void count_links(struct model *m, const struct list *spans)
                                  .id = s->span_id,
                                  .parent = s->parent_id,
                                  .shared = s->shared,
+                                 .zipkin = s->format == SIM_ZIPKIN,
+                                 .start_ns = s->head.start_ns,
+                                 .duration_ns = s->head.flags & SM_SPAN_NO_DURATION ? UINT64_MAX : s->head.duration_ns,
                                  .error_tag = s->error_tag || s->status == SM_STATUS_ERROR};
         sim_service_name(m->traffic, s, p->service);
         sim_peer_name(m->traffic, s, p->peer);
         if (s->address)
             memcpy(p->ip, (const uint8_t[]){10, 0, 0, s->address}, 4);
     }
+    m->links.nested_servers = true;
     plain_links_add(&m->links, plain, spans->count);
     free(plain);
 }

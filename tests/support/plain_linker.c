@@ -22,6 +22,7 @@ struct tree {
     struct node *nodes; /* the last one is for a synthetic root */
     int count;
     int root; /* -1 */
+    bool nested_servers;
     struct entry *entries;
     int entry_count;
 };
@@ -85,6 +86,11 @@ static void merge_into(struct plain_span *a, const struct plain_span *b)
     if (!*a->peer)
         strcpy(a->peer, b->peer);
     a->error_tag = a->error_tag || b->error_tag;
+    if (!a->start_ns)
+        a->start_ns = b->start_ns;
+    if (a->duration_ns == UINT64_MAX)
+        a->duration_ns = b->duration_ns;
+    a->zipkin = a->zipkin || b->zipkin;
 }
 
 static void clean(struct tree *t, struct plain_span *spans, unsigned count)
@@ -107,11 +113,14 @@ static void clean(struct tree *t, struct plain_span *spans, unsigned count)
     for (unsigned i = 0; i < count;) {
         const struct plain_span first = spans[i];
         struct plain_span merged = first;
-        for (i++;
-             i < count && spans[i].id == first.id && spans[i].shared == first.shared && !contradict(&merged, &spans[i]);
-             i++)
-            merge_into(&merged, &spans[i]);
         const struct plain_span *last = t->count ? &t->nodes[t->count - 1].span : NULL;
+        bool mute = !first.zipkin && first.kind == SM_KIND_SERVER && last && last->id == first.id &&
+                    last->kind == SM_KIND_CLIENT; /* has no way to say that it is shared */
+        for (i++; i < count && spans[i].id == first.id && !contradict(&merged, &spans[i]); i++) {
+            if (spans[i].shared != first.shared && !(mute && spans[i].shared))
+                break;
+            merge_into(&merged, &spans[i]);
+        }
         if (last && last->id == first.id) {
             if (last->kind == SM_KIND_CLIENT && first.kind == SM_KIND_SERVER)
                 merged.shared = true;
@@ -170,6 +179,26 @@ static void index_span(struct tree *t, const struct plain_span *s)
     set_parent(t, key, parent);
 }
 
+/* The shared node that a span of another format than Zipkin's hangs on; NULL: none. */
+static const struct plain_span *shared_parent(const struct tree *t, const struct plain_span *s)
+{
+    const struct plain_span *first = NULL, *own = NULL;
+    bool clients = false;
+    for (int i = 0; i < t->count && !s->zipkin; i++) {
+        const struct plain_span *other = &t->nodes[i].span;
+        if (other->id != s->parent)
+            continue;
+        bool same = strcmp(other->service, s->service) == 0;
+        if (!other->shared)
+            clients |= same;
+        if (other->shared && !first)
+            first = other;
+        if (other->shared && same && !own)
+            own = other;
+    }
+    return own ? own : clients ? NULL : first;
+}
+
 static void place_span(struct tree *t, int i)
 {
     const struct plain_span *s = &t->nodes[i].span;
@@ -185,7 +214,10 @@ static void place_span(struct tree *t, int i)
     if (s->parent) {
         shared_key(parent, s->parent, s);
         const struct entry *above = entry_at(t, parent, false);
-        if (above && above->has_parent_entry)
+        const struct plain_span *shared = shared_parent(t, s);
+        if (!(above && above->has_parent_entry) && shared)
+            shared_key(parent, s->parent, shared);
+        if ((above && above->has_parent_entry) || shared)
             set_parent(t, key, parent);
     } else if (t->root < 0) {
         t->root = i;
@@ -199,6 +231,25 @@ static void add_child(struct node *node, int child)
 {
     node->children = sm_xrealloc(node->children, (size_t)(node->child_count + 1) * sizeof *node->children);
     node->children[node->child_count++] = child;
+}
+
+/* The shared server of another service that encloses this one; -1: none. */
+static int enclosing_server(const struct tree *t, const struct plain_span *s)
+{
+    int best = -1;
+    bool timed = s->start_ns && s->duration_ns != UINT64_MAX;
+    for (int i = 0; i < t->count && timed && *s->service && s->kind == SM_KIND_SERVER; i++) {
+        const struct plain_span *o = &t->nodes[i].span;
+        if (o->id != s->id || o->kind != SM_KIND_SERVER || !*o->service || strcmp(o->service, s->service) == 0)
+            continue;
+        if (!o->start_ns || o->duration_ns == UINT64_MAX)
+            continue;
+        if (o->duration_ns > s->duration_ns && o->start_ns <= s->start_ns &&
+            o->start_ns + o->duration_ns >= s->start_ns + s->duration_ns &&
+            (best < 0 || o->duration_ns < t->nodes[best].span.duration_ns))
+            best = i;
+    }
+    return best;
 }
 
 static void build(struct tree *t, struct plain_span *spans, unsigned count)
@@ -216,7 +267,12 @@ static void build(struct tree *t, struct plain_span *spans, unsigned count)
         if (!e->has_parent_entry)
             continue;
         const struct entry *above = *e->parent ? entry_at(t, e->parent, false) : NULL;
-        int parent = above && above->node >= 0 ? above->node : root;
+        int parent = above && above->node >= 0 ? above->node : -1;
+        const struct plain_span *s = &t->nodes[e->node].span;
+        if (parent < 0 && t->nested_servers && s->shared && (t->root < 0 || t->nodes[t->root].span.id != s->id))
+            parent = enclosing_server(t, s);
+        if (parent < 0)
+            parent = root;
         add_child(&t->nodes[parent], e->node);
         t->nodes[e->node].parent = parent;
     }
@@ -284,7 +340,7 @@ static void visit(const struct tree *t, int i, struct plain_links *c)
 void plain_links_add(struct plain_links *links, const struct plain_span *spans, unsigned count)
 {
     struct plain_span *copy = sm_xmalloc((count + 1) * sizeof *copy);
-    struct tree t = {.root = -1};
+    struct tree t = {.root = -1, .nested_servers = links->nested_servers};
     if (count)
         memcpy(copy, spans, count * sizeof *copy);
     t.nodes = sm_xcalloc(count + 1, sizeof *t.nodes);

@@ -12,8 +12,10 @@ struct plain_span {
     char peer[80];     /* as the span names the other side; empty: not */
     uint64_t id, parent;
     bool shared, error_tag;
+    bool zipkin;   /* came as Zipkin */
     uint8_t ip[4]; /* zeros: none */
     uint16_t port;
+    uint64_t start_ns, duration_ns; /* for nested servers; 0, UINT64_MAX: none */
 };
 
 enum { PLAIN_LINKS_MAX = 4096 };
@@ -26,6 +28,7 @@ struct plain_link {
 struct plain_links {
     struct plain_link links[PLAIN_LINKS_MAX];
     unsigned count;
+    bool nested_servers; /* as in analysis/tree.h */
 };
 
 /* Adds the links of one trace, whose spans are in order of arrival, without duplicates. */

@@ -153,6 +153,16 @@ static const struct link_case link_cases[] = {
      "server r 1; client x 2/1 peer=p; client y 2/1 peer=q", "r>y; y>q"},
     {"a second root with the first one's id takes its children away", "server a 1; server b 1; client b 2/1 peer=db",
      ""},
+    {"child in another format than a shared server: the half in its own service is its parent, addresses or not",
+     "client a 1 zipkin ip=10.0.0.1; server b 1 shared zipkin ip=10.0.0.2; server b 2/1", "a>b; b>b"},
+    {"else any shared server is, which is its proxy", "client a 1 zipkin; server p 1 shared zipkin ip=10.0.0.2; server b 2/1",
+     "a>p; p>b"},
+    {"unless it is in the client's service",
+     "client a 1 zipkin; server b 1 shared zipkin ip=10.0.0.2; client a 2/1 peer=db", "a>b; a>db"},
+    {"a server in another format that took over its client's id is one with its proxy",
+     "client a 1 zipkin; server b 1 shared zipkin ip=10.0.0.2; server b 1; client b 2/1 peer=db", "a>b; b>db"},
+    {"Zipkin's own spans go by address", "client a 1 zipkin; server b 1 shared zipkin ip=10.0.0.2; server b 2/1 zipkin",
+     "a>b x2"},
     {"zipkin: addresses are no names", "client a 1 zipkin server.address=db.example net.peer.name=x db.system=mysql",
      ""},
     {"zipkin: peer.service is the remote endpoint", "client a 1 zipkin peer=b", "a>b"},
@@ -177,6 +187,32 @@ Test(linker, links)
         links_text(sm_linker_walk(linker, tb_build_text(&tb, c->trace)), text, sizeof text);
         cr_expect_str_eq(text, c->expected, "%s: got '%s', not '%s'", c->what, text, c->expected);
     }
+}
+
+/* Two servers with one id and no client. */
+static const struct link_case nested_cases[] = {
+    {"the one that encloses the other in time is its caller", "server a 1 shared dur=5; server b 1 shared start=1 dur=3", "a>b"},
+    {"of several the closest", "server a 1 shared dur=9; server b 1 shared start=1 dur=7; server c 1 shared start=2 dur=3",
+     "a>b; b>c"},
+    {"one after the other", "server a 1 shared dur=5; server b 1 shared start=3 dur=5", ""},
+    {"at the same time", "server a 1 shared dur=5; server b 1 shared dur=5", ""},
+    {"of one service", "server a 1 shared dur=5 zipkin ip=10.0.0.1; server a 1 shared dur=3 zipkin ip=10.0.0.2", ""},
+    {"without times", "server a 1 shared dur=5; server b 1 shared nodur", ""},
+    {"with a client that is its word", "client x 1 dur=9; server a 1 shared dur=5; server b 1 shared start=1 dur=3", "x>a; x>b"},
+    {"what hangs on the inner one", "server a 1 shared dur=5; server b 1 shared start=1 dur=3; client b 2/1 peer=db", "a>b; b>db"},
+};
+
+Test(linker, nested_servers)
+{
+    struct sm_linker *nesting = sm_linker_new(&(struct sm_linker_config){.nested_servers = true}, tb.names, nodes);
+    for (size_t i = 0; i < SM_ARRAY_LEN(nested_cases); i++) {
+        const struct link_case *c = &nested_cases[i];
+        char text[1024];
+        links_text(sm_linker_walk(nesting, tb_build_text(&tb, c->trace)), text, sizeof text);
+        cr_expect_str_eq(text, c->expected, "%s: got '%s', not '%s'", c->what, text, c->expected);
+    }
+    cr_expect_eq(sm_linker_walk(linker, tb_build_text(&tb, nested_cases[0].trace))->link_count, 0, "Zipkin's way");
+    sm_linker_free(nesting);
 }
 
 /* Calls of the service graph: client>server [connection type] [failed] client's ms,server's ms. */
