@@ -3,6 +3,7 @@
 
 #include "bench/encode_jaeger.h"
 #include "bench/encode_json.h"
+#include "bench/encode_msgpack.h"
 #include "bench/encode_proto.h"
 #include "bench/encode_zipkin.h"
 
@@ -30,6 +31,9 @@ struct bench_body bench_encode_request(const struct bench_gen *gen, const struct
     case BENCH_ENCODING_JAEGER_COMPACT:
     case BENCH_ENCODING_JAEGER_BINARY:
         bench_encode_jaeger(gen, request, encoding == BENCH_ENCODING_JAEGER_COMPACT, &out);
+        break;
+    case BENCH_ENCODING_MSGPACK:
+        bench_encode_msgpack(gen, request, &out);
         break;
     case BENCH_ENCODINGS:
         break;

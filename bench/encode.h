@@ -13,6 +13,7 @@ enum bench_encoding {
     BENCH_ENCODING_ZIPKIN_THRIFT, /* v1 */
     BENCH_ENCODING_JAEGER_COMPACT, /* thrift messages, which cannot be moved to another round */
     BENCH_ENCODING_JAEGER_BINARY,
+    BENCH_ENCODING_MSGPACK, /* nor can these */
     BENCH_ENCODINGS
 };
 

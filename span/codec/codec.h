@@ -70,5 +70,6 @@ extern const struct sm_codec sm_codec_jaeger_compact; /* thrift message emitBatc
 extern const struct sm_codec sm_codec_jaeger_binary;  /* the same, binary protocol */
 extern const struct sm_codec sm_codec_jaeger_batch;   /* thrift struct Batch, binary protocol */
 extern const struct sm_codec sm_codec_jaeger_proto;   /* PostSpansRequest of api_v2 */
+extern const struct sm_codec sm_codec_msgpack;        /* batches of the agent protocol */
 
 #endif

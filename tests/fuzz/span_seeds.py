@@ -148,6 +148,33 @@ def jaeger_request():
     return field(1, field(1, span) + field(1, span + field(10, field(1, b"own"))) + field(2, field(1, b"svc")))
 
 
+def msgpack(v):
+    """None, numbers, texts, bytes, lists and dictionaries in the shortest form of maps and the longest of numbers."""
+    if v is None or isinstance(v, bool):
+        return {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[v]
+    if isinstance(v, int):
+        return struct.pack(">BQ", 0xCF, v) if v >= 0 else struct.pack(">Bq", 0xD3, v)
+    if isinstance(v, float):
+        return struct.pack(">Bd", 0xCB, v)
+    if isinstance(v, str):
+        return (bytes([0xA0 | len(v.encode())]) if len(v.encode()) < 32 else struct.pack(">BB", 0xD9, len(v.encode()))) + v.encode()
+    if isinstance(v, bytes):
+        return struct.pack(">BB", 0xC4, len(v)) + v
+    if isinstance(v, list):
+        return bytes([0x90 | len(v)]) + b"".join(map(msgpack, v))
+    return (bytes([0x80 | len(v)]) if len(v) < 16 else struct.pack(">BH", 0xDE, len(v))) + b"".join(
+        msgpack(key) + msgpack(value) for key, value in v.items())
+
+
+def agent_batch():
+    ids = {"trace": bytes(range(1, 17)), "id": bytes(range(1, 9))}
+    span = {**ids, "parent": bytes(range(2, 10)), "name": "op", "kind": 3, "start": 10**18, "end": 10**18 + 5, "status": 2, "message": "no",
+            "state": "a=b", "flags": 258, "attrs": {"error": True, "n": -1, "d": 0.5, "l": ["x", None, {"k": b"\0"}], "http.method": "GET"},
+            "events": [{"time": 10**18, "name": "e", "attrs": {"k": "v"}}], "links": [{**ids, "state": "c=d", "flags": 1}],
+            "dropped_attrs": 1}  # fmt: skip
+    return msgpack({"v": 1, "resource": {"service.name": "svc"}, "scope": {"name": "lib", "version": "1"}, "spans": [span, ids]})
+
+
 BINARY = jaeger_batch(thrift, lambda id_: b"\x0c" + struct.pack(">h", id_))
 COMPACT = jaeger_batch(compact, lambda id_: b"\x0c" + bytes([id_ << 1]))
 
@@ -160,6 +187,7 @@ SEEDS = {
                       b"\0\0\0\x09emitBatch\1\0\0\0\0\x0c\0\1" + BINARY[1] + b"\0"],
     "jaeger_compact": [b"\x82\x81\0\x09emitBatch\x1c" + batch + b"\0" for batch in COMPACT],
     "jaeger_proto": [jaeger_request()],
+    "msgpack": [agent_batch(), agent_batch() * 2, msgpack({"spans": [{"trace": "1" * 32, "id": "2" * 16}], "x": [[[]]], "v": 1})],
     "otlp_proto": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span(), b""],
     "file": [JSON + b"\n" + JSON, JSON, ZIPKIN, framed(ONE_SPAN) * 2, ONE_SPAN, gzip.compress(JSON + b"\n", mtime=0) * 2,
              gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20]],
