@@ -51,11 +51,15 @@ static void unwatch_signals(struct signals *s)
     signal(SIGTERM, SIG_DFL);
 }
 
+/* However many there are: none of the lines is held back. */
 static void print_listeners(const struct sm_topology *t)
 {
     struct sm_topology_listener l;
-    for (unsigned i = 0; sm_topology_listener(t, i, &l); i++)
-        sm_log(SM_LOG_INFO, "listening", sm_kv("protocol", l.name), sm_kv("url", l.url));
+    for (unsigned i = 0; sm_topology_listener(t, i, &l); i++) {
+        struct sm_log_site site = {0};
+        const struct sm_log_field fields[] = {sm_kv("protocol", l.name), sm_kv("url", l.url)};
+        sm_log_write(&site, SM_LOG_INFO, "listening", fields, SM_ARRAY_LEN(fields));
+    }
 }
 
 static void print_summary(struct sm_topology *t)

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/net/http.h"
 #include "base/secret.h"
+#include "ingest/zeromq.h"
 #include "pipeline/sink_queue.h"
 #include "sinks/otlp.h"
 #include "span/codec/codec.h"
@@ -124,6 +125,7 @@ struct sm_config {
     struct {
         char *otlp_grpc, *otlp_http, *zipkin, *query, *metrics; /* NULL: off */
         char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc, *jaeger_sampling;
+        char *zeromq_pull, *zeromq_router;
     } listen;
     struct {
         int64_t after_root_ns, idle_ns, max_age_ns;
@@ -139,6 +141,7 @@ struct sm_config {
         struct sm_config_amount budget;
         double soft, hard, sinks; /* of the budget */
     } memory;
+    struct sm_zeromq_options zeromq;
     struct sm_http_limits http;
     struct sm_codec_limits codec;
     struct {

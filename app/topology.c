@@ -64,6 +64,14 @@ static void show(struct sm_topology *t, const char *name, const char *scheme, co
     snprintf(l->url, sizeof l->url, "%s://%.*s:%u%s", scheme, host ? SM_MIN(host, 255) : 7, host ? address : "0.0.0.0", port, path);
 }
 
+static void show_url(struct sm_topology *t, const char *name, const char *url)
+{
+    SM_ASSERT(t->shown_count < LISTENERS_MAX);
+    struct shown_listener *l = &t->shown[t->shown_count++];
+    l->name = name;
+    snprintf(l->url, sizeof l->url, "%s", url);
+}
+
 /* Every receiver: one line each. */
 static const struct receiver_line {
     const char *name, *scheme, *path; /* for people */
@@ -78,6 +86,8 @@ static const struct receiver_line {
     {"Jaeger HTTP", "http", "/api/traces", &sm_receiver_jaeger_http, offsetof(struct sm_config, listen.jaeger_http)},
     {"Jaeger gRPC", "http", "", &sm_receiver_jaeger_grpc, offsetof(struct sm_config, listen.jaeger_grpc)},
     {"Jaeger sampling", "http", "/sampling", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling)},
+    {"ZeroMQ PULL", "", "", &sm_receiver_zeromq_pull, offsetof(struct sm_config, listen.zeromq_pull)},
+    {"ZeroMQ ROUTER", "", "", &sm_receiver_zeromq_router, offsetof(struct sm_config, listen.zeromq_router)},
 };
 
 _Static_assert(SM_ARRAY_LEN(receiver_lines) <= RECEIVERS_MAX, "room for every receiver");
@@ -120,20 +130,25 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
     p->listener.inflate.bytes_max = t->config->limits.inflated_bytes_max;
     p->listener.udp = (struct sm_udp_options){t->config->limits.datagram_bytes_max, t->config->limits.udp_buffer_bytes};
     p->listener.sampling_file = t->config->sampling.file;
+    p->listener.zeromq = t->config->zeromq;
     p->listener.fallback = sm_query_http_handler();
     p->listener.fallback_ctx = sm_query_listener_service(t->query);
     p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);
     snprintf(p->address, sizeof p->address, "%s", address);
     p->listener.address = p->address;
     uint16_t port = 0;
-    for (unsigned i = 0; i < t->engine->workers; i++) {
+    for (unsigned i = 0; i < (ops->single ? 1 : t->engine->workers); i++) {
         p->instances[i] = ops->open(&p->listener, sm_pipeline_worker(t->engine->pipeline, i), &port, err);
         if (!p->instances[i])
             return err->rc;
         const char *colon = strrchr(address, ':');
-        snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
+        if (!ops->single)
+            snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
     }
-    show(t, line->name, line->scheme, address, port, line->path);
+    if (ops->endpoint)
+        show_url(t, line->name, ops->endpoint(p->instances[0]));
+    else
+        show(t, line->name, line->scheme, address, port, line->path);
     return SM_OK;
 }
 
@@ -287,7 +302,7 @@ static void drain_instance(void *arg)
 static void drain_ports(struct sm_topology *t)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
-        for (unsigned k = 0; k < t->engine->workers; k++) {
+        for (unsigned k = 0; k < t->engine->workers && t->ports[i].instances[k]; k++) {
             struct drain_call *call = sm_xmalloc(sizeof *call);
             *call = (struct drain_call){t->ports[i].ops, t->ports[i].instances[k]};
             sm_loop_post(sm_worker_loop(sm_pipeline_worker(t->engine->pipeline, k)), drain_instance, call);
@@ -298,7 +313,7 @@ static void drain_ports(struct sm_topology *t)
 static bool ports_are_quiet(const struct sm_topology *t)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
-        for (unsigned k = 0; k < t->engine->workers; k++) {
+        for (unsigned k = 0; k < t->engine->workers && t->ports[i].instances[k]; k++) {
             const struct sm_receiver_ops *ops = t->ports[i].ops;
             const struct sm_http_counters *c = ops->counters ? ops->counters(t->ports[i].instances[k]) : NULL;
             if (c && atomic_load_explicit(&c->connections_open, memory_order_relaxed))
