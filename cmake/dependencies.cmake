@@ -18,7 +18,8 @@ sm_pkg(JEMALLOC jemalloc)
 sm_pkg(ZLIB zlib)
 find_library(DEFLATE_LIB deflate REQUIRED)
 find_library(ROARING_LIB roaring REQUIRED)
-find_path(MSGPACK_INCLUDE msgpack/pack.h REQUIRED) # its packer lies in headers
+find_path(MSGPACK_INCLUDE msgpack/pack.h REQUIRED) # its packer lies in headers ...
+find_library(MSGPACK_LIB msgpackc REQUIRED)        # ... the reader that tests compare with does not
 sm_pkg(ZMQ libzmq)
 
 # llhttp: Debian's node-llhttp ships the generated parser as C sources.
