@@ -229,6 +229,11 @@ uint32_t sm_worker_low_epoch(struct sm_worker *w, uint16_t source)
     return low;
 }
 
+bool sm_worker_sinks_behind(const struct sm_worker *w)
+{
+    return sm_fanout_behind(w->pipeline->config.fanout);
+}
+
 /* --- submitting --- */
 
 static void pass_time(struct sm_worker *w, int64_t now_ns)

@@ -49,6 +49,9 @@ bool sm_worker_overloaded(struct sm_worker *w);
 uint32_t sm_worker_epoch(const struct sm_worker *w);
 uint32_t sm_worker_low_epoch(struct sm_worker *w, uint16_t source);
 
+/* Any thread: what is kept is not written as fast as it comes (sm_fanout_behind). Sources that can wait should. */
+bool sm_worker_sinks_behind(const struct sm_worker *w);
+
 struct sm_payload_pool *sm_worker_payloads(struct sm_worker *w);
 struct sm_loop *sm_worker_loop(struct sm_worker *w);
 struct sm_stats *sm_worker_stats(struct sm_worker *w);
