@@ -216,6 +216,16 @@ uint64_t sm_engine_delivered(const struct sm_engine *e, const char *sink)
     return 0;
 }
 
+uint64_t sm_engine_lost_at_end(const struct sm_engine *e)
+{
+    uint64_t lost = 0;
+    for (unsigned i = 0; i < sm_fanout_sink_count(e->fanout); i++) {
+        if (sm_fanout_sink_required(e->fanout, i))
+            lost += sm_fanout_stat(e->fanout, i, SM_FANOUT_DROPPED_SHUTDOWN);
+    }
+    return lost;
+}
+
 void sm_engine_expire(struct sm_engine *e, int64_t now_ns)
 {
     if (e->dependency)

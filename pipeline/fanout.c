@@ -776,6 +776,11 @@ const char *sm_fanout_sink_name(const struct sm_fanout *f, unsigned sink)
     return f->sinks[sink].name;
 }
 
+bool sm_fanout_sink_required(const struct sm_fanout *f, unsigned sink)
+{
+    return f->sinks[sink].required;
+}
+
 static uint64_t sum_lanes(const struct sm_fanout *f, const struct sink *s, size_t counter_offset)
 {
     uint64_t sum = 0;

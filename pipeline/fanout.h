@@ -130,6 +130,7 @@ extern const struct sm_fanout_stat_info sm_fanout_stat_infos[SM_FANOUT_STAT_COUN
 /* Any thread, until sm_fanout_free. */
 unsigned sm_fanout_sink_count(const struct sm_fanout *f);
 const char *sm_fanout_sink_name(const struct sm_fanout *f, unsigned sink);
+bool sm_fanout_sink_required(const struct sm_fanout *f, unsigned sink);
 uint64_t sm_fanout_stat(const struct sm_fanout *f, unsigned sink, enum sm_fanout_stat stat);
 
 #endif
