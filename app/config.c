@@ -2,6 +2,7 @@
 #include "app/config.h"
 #include "app/config_value.h"
 #include "app/config_yaml.h"
+#include "app/kafka_config.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -299,6 +300,7 @@ bool sm_config_validate(const struct sm_config *c, struct sm_config_report *repo
     validate_listeners(c, report);
     validate_rules(&c->rules, report);
     validate_sinks(&c->sinks, report);
+    sm_kafka_config_validate(&c->kafka, report);
     if (c->windows.after_root_ns > c->windows.max_age_ns || c->windows.idle_ns > c->windows.max_age_ns)
         sm_config_report_add(report, NULL,
                              "windows.max_age must not be shorter than windows.after_root and windows.idle");

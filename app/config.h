@@ -120,6 +120,47 @@ struct sm_config_sinks {
     size_t n;
 };
 
+enum sm_config_kafka_encoding {
+    SM_CONFIG_KAFKA_AUTO,
+    SM_CONFIG_KAFKA_OTLP_PROTO,
+    SM_CONFIG_KAFKA_OTLP_JSON,
+    SM_CONFIG_KAFKA_ZIPKIN_JSON,
+    SM_CONFIG_KAFKA_ZIPKIN_PROTO,
+    SM_CONFIG_KAFKA_ZIPKIN_THRIFT,
+    SM_CONFIG_KAFKA_JAEGER_PROTO,
+    SM_CONFIG_KAFKA_JAEGER_JSON,
+};
+
+enum sm_config_kafka_offset { SM_CONFIG_KAFKA_LATEST, SM_CONFIG_KAFKA_EARLIEST };
+
+enum sm_config_sasl { SM_CONFIG_SASL_NONE, SM_CONFIG_SASL_PLAIN, SM_CONFIG_SASL_SCRAM_256, SM_CONFIG_SASL_SCRAM_512 };
+
+struct sm_config_kafka {
+    struct sm_config_pos pos;
+    char *name;
+    struct sm_config_strings brokers, topics;
+    char *group;
+    enum sm_config_kafka_encoding encoding;
+    enum sm_config_kafka_offset initial_offset;
+    uint32_t members_max;
+    uint64_t message_bytes_max;
+    char *dead_letter; /* NULL: none */
+    struct {
+        bool enabled, insecure;
+        char *ca, *cert, *key; /* NULL: unset */
+    } tls;
+    struct {
+        enum sm_config_sasl mechanism;
+        char *username, *password_file; /* NULL: unset */
+    } sasl;
+    struct sm_config_headers options; /* names and values of properties */
+};
+
+struct sm_config_kafkas {
+    struct sm_config_kafka *items;
+    size_t n;
+};
+
 struct sm_config {
     uint32_t workers;
     struct {
@@ -127,6 +168,7 @@ struct sm_config {
         char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc, *jaeger_sampling;
         char *zeromq_pull, *zeromq_router;
     } listen;
+    struct sm_config_kafkas kafka;
     struct {
         int64_t after_root_ns, idle_ns, max_age_ns;
         uint32_t max_spans;

@@ -10,6 +10,8 @@
 /* Lists are read and freed through struct sm_config_list; their items begin with their position. */
 _Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_rules), "same shape");
 _Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_sinks), "same shape");
+_Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_kafkas), "same shape");
+_Static_assert(offsetof(struct sm_config_kafka, pos) == 0, "pos first");
 _Static_assert(offsetof(struct sm_config_rule, pos) == 0 && offsetof(struct sm_config_sink, pos) == 0, "pos first");
 
 enum { LIST_TEXTS_MAX = 200 }; /* items of STRINGS and HEADERS */

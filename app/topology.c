@@ -3,6 +3,7 @@
 
 #include "app/admin.h"
 #include "app/engine.h"
+#include "app/kafka_config.h"
 #include "app/own_metrics.h"
 #include "app/query_listener.h"
 #include "app/sinks_config.h"
@@ -21,6 +22,7 @@ enum {
     TEND_NS = 500 * 1000 * 1000,
     LISTENERS_MAX = RECEIVERS_MAX + 2,
 };
+#define KAFKA_LEAVE_NS (5 * SM_SEC)
 
 /* One listener and its instances on the workers. */
 struct port {
@@ -45,6 +47,7 @@ struct sm_topology {
     struct sm_query_listener *query;
     struct port ports[RECEIVERS_MAX];
     unsigned port_count;
+    struct sm_kafka_set *kafka;
     struct sm_prom_registry *metrics;
     struct sm_admin *admin;
     struct shown_listener shown[LISTENERS_MAX];
@@ -175,6 +178,7 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
     sm_engine_register_metrics(t->engine, t->metrics);
     if (t->store)
         sm_prom_registry_add(t->metrics, "store", sm_own_metrics_store, t->store);
+    sm_prom_registry_add(t->metrics, "kafka", sm_kafka_collect, sm_kafka_set_list(t->kafka));
     sm_prom_registry_add(t->metrics, "query", sm_own_metrics_query,
                          (void *)(uintptr_t)sm_query_service_counters(sm_query_listener_service(t->query)));
     if (!t->config->listen.metrics)
@@ -185,6 +189,12 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
         return err->rc;
     show(t, "Prometheus", "http", t->config->listen.metrics, port, "/metrics");
     return SM_OK;
+}
+
+static enum sm_rc open_kafka(struct sm_topology *t, struct sm_err *err)
+{
+    t->kafka = sm_kafka_set_open(t->config, t->store, t->engine->pipeline, err);
+    return t->kafka ? SM_OK : err->rc;
 }
 
 static enum sm_rc open_store(struct sm_topology *t, struct sm_err *err)
@@ -245,7 +255,7 @@ static enum sm_rc make_loop(struct sm_topology *t, struct sm_err *err)
 static enum sm_rc build(struct sm_topology *t, struct sm_err *err)
 {
     static enum sm_rc (*const steps[])(struct sm_topology *, struct sm_err *) = {
-        make_loop, open_store, make_engine, make_query, open_ports, open_query, open_admin,
+        make_loop, open_store, make_engine, make_query, open_ports, open_kafka, open_query, open_admin,
     };
     enum sm_rc rc = check_ports(t->config, err);
     for (unsigned i = 0; i < SM_ARRAY_LEN(steps) && rc == SM_OK; i++)
@@ -335,13 +345,23 @@ struct stop_call {
     int64_t timeout_ns;
 };
 
+/* Offsets go on to the end only if nothing that was kept was lost. The store's thread has ended: it is synced from here. */
+static void finish_kafka(struct sm_topology *t, int64_t timeout_ns)
+{
+    struct sm_err err;
+    bool synced = !t->store || sm_store_sync(t->store, NULL, &err) == SM_OK;
+    sm_kafka_set_finish(t->kafka, synced && sm_engine_lost_at_end(t->engine) == 0, SM_MIN(timeout_ns, KAFKA_LEAVE_NS));
+}
+
 static void stop_parts(struct sm_topology *t, int64_t timeout_ns)
 {
     drain_ports(t);
+    sm_kafka_set_drain(t->kafka, SM_MIN(timeout_ns, SM_SEC));
     wait_for_ports(t, SM_MIN(timeout_ns, SM_SEC));
     sm_query_listener_stop(t->query);
     sm_pipeline_drain(t->engine->pipeline, timeout_ns);
     sm_fanout_stop(t->engine->fanout, timeout_ns);
+    finish_kafka(t, timeout_ns);
     sm_pipeline_stop(t->engine->pipeline);
     struct sm_err err;
     if (sm_engine_flush_graph(t->engine, sm_clock_wall_ns(), &err) != SM_OK)
@@ -397,8 +417,10 @@ void sm_topology_free(struct sm_topology *t)
     sm_admin_free(t->admin);
     sm_prom_registry_free(t->metrics);
     close_ports(t);
+    sm_kafka_set_close(t->kafka);
     sm_query_listener_free(t->query);
     sm_engine_free(t->engine);
+    sm_kafka_set_free(t->kafka);
     sm_graph_log_close(t->graph_log);
     sm_store_close(t->store);
     free(t);

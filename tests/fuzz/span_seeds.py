@@ -175,6 +175,15 @@ def agent_batch():
     return msgpack({"v": 1, "resource": {"service.name": "svc"}, "scope": {"name": "lib", "version": "1"}, "spans": [span, ids]})
 
 
+JAEGER_JSON = (
+    b'{"traceId":"AAAAAAAAAAEAAAAAAAAAAg==","spanId":"AAAAAAAAAAM=","operationName":"o\\u00e9","references":[{"traceId":'
+    b'"AAAAAAAAAAEAAAAAAAAAAg==","spanId":"AAAAAAAAAAk="},{"refType":"FOLLOWS_FROM","traceId":"AAAAAAAAAAEAAAAAAAAABw==",'
+    b'"spanId":"AAAAAAAAAAg="}],"flags":3,"startTime":"2023-11-14T22:13:20.0000015Z","duration":"0.0025s","tags":[{"key":"s",'
+    b'"vStr":"t\\""},{"key":"error","vType":"BOOL","vBool":true},{"key":"i","vType":"INT64","vInt64":"-7"},{"key":"f","vType":3,'
+    b'"vFloat64":"NaN"},{"key":"y","vType":"BINARY","vBinary":"AQID"}],"logs":[{"timestamp":"2023-11-14T22:13:21Z","fields":'
+    b'[{"key":"event","vStr":"e"}]}],"process":{"serviceName":"svc","tags":[{"key":"host","vStr":"h"}]}}'
+)
+
 BINARY = jaeger_batch(thrift, lambda id_: b"\x0c" + struct.pack(">h", id_))
 COMPACT = jaeger_batch(compact, lambda id_: b"\x0c" + bytes([id_ << 1]))
 
@@ -188,6 +197,8 @@ SEEDS = {
     "jaeger_compact": [b"\x82\x81\0\x09emitBatch\x1c" + batch + b"\0" for batch in COMPACT],
     "jaeger_proto": [jaeger_request()],
     "msgpack": [agent_batch(), agent_batch() * 2, msgpack({"spans": [{"trace": "1" * 32, "id": "2" * 16}], "x": [[[]]], "v": 1})],
+    "jaeger_json": [JAEGER_JSON, b"{}"],
+    "any": [JAEGER_JSON, jaeger_request()[3:], ONE_SPAN, JSON, ZIPKIN, zipkin_proto_span(bytes(range(1, 9))), zipkin_thrift()],
     "otlp_proto": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span(), b""],
     "file": [JSON + b"\n" + JSON, JSON, ZIPKIN, framed(ONE_SPAN) * 2, ONE_SPAN, gzip.compress(JSON + b"\n", mtime=0) * 2,
              gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20]],
