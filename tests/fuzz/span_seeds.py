@@ -175,6 +175,14 @@ def agent_batch():
     return msgpack({"v": 1, "resource": {"service.name": "svc"}, "scope": {"name": "lib", "version": "1"}, "spans": [span, ids]})
 
 
+JAEGER_UI = (
+    b'{"data":[{"traceID":"1","spans":[{"traceID":"1","spanID":"2","flags":3,"operationName":"o\\u00e9","references":[{"refType":"CHILD_OF",'
+    b'"traceID":"1","spanID":"3"},{"refType":"FOLLOWS_FROM","traceID":"4","spanID":"5"}],"startTime":1700000000000000,"duration":5,'
+    b'"tags":[{"key":"s","type":"string","value":"t"},{"key":"error","type":"bool","value":true},{"key":"i","type":"int64","value":"-7"},'
+    b'{"key":"f","type":"float64","value":0.5},{"value":"AQID","key":"y","type":"binary"}],"logs":[{"timestamp":1700000000000001,'
+    b'"fields":[{"key":"event","type":"string","value":"e"}]}],"processID":"p1","warnings":null}],"processes":{"p1":{"serviceName":"svc",'
+    b'"tags":[{"key":"host","type":"string","value":"h"}]}},"warnings":null}],"total":0,"errors":null}'
+)
 JAEGER_JSON = (
     b'{"traceId":"AAAAAAAAAAEAAAAAAAAAAg==","spanId":"AAAAAAAAAAM=","operationName":"o\\u00e9","references":[{"traceId":'
     b'"AAAAAAAAAAEAAAAAAAAAAg==","spanId":"AAAAAAAAAAk="},{"refType":"FOLLOWS_FROM","traceId":"AAAAAAAAAAEAAAAAAAAABw==",'
@@ -197,11 +205,13 @@ SEEDS = {
     "jaeger_compact": [b"\x82\x81\0\x09emitBatch\x1c" + batch + b"\0" for batch in COMPACT],
     "jaeger_proto": [jaeger_request()],
     "msgpack": [agent_batch(), agent_batch() * 2, msgpack({"spans": [{"trace": "1" * 32, "id": "2" * 16}], "x": [[[]]], "v": 1})],
+    "jaeger_ui_json": [JAEGER_UI, JAEGER_UI[9:-26], b'{"data":[]}\n{"spans":[{}]}'],
     "jaeger_json": [JAEGER_JSON, b"{}"],
     "any": [JAEGER_JSON, jaeger_request()[3:], ONE_SPAN, JSON, ZIPKIN, zipkin_proto_span(bytes(range(1, 9))), zipkin_thrift()],
     "otlp_proto": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span(), b""],
     "file": [JSON + b"\n" + JSON, JSON, ZIPKIN, framed(ONE_SPAN) * 2, ONE_SPAN, gzip.compress(JSON + b"\n", mtime=0) * 2,
-             gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20]],
+             gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20],
+             JAEGER_UI],
     "tracestate": [b"ot=th:8;rv:123456789abcde", b"a=b,ot=x:y;th:c0,c=d", b"ot=th:0,ot=rv:1", b", a@b=c ,,", b"ot=th:zz;rv:1"],
     "otlp_reply": [b"\0\0\xc8\n\n\n\n\n" + PARTIAL, b"\1\0\xc8\n\n14\nbusy\nCA4\n" + STATUS, b"\0\1\xad\n120\n\n\n\n",
                    b"\0\1\xf7\nFri, 31 Dec 2027 23:59:59 GMT\n\n\n\n"],
