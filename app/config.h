@@ -156,6 +156,17 @@ struct sm_config_kafka {
     struct sm_config_headers options; /* names and values of properties */
 };
 
+struct sm_config_file {
+    struct sm_config_pos pos;
+    char *path; /* a pattern */
+    enum sm_config_from { SM_CONFIG_FROM_END, SM_CONFIG_FROM_START } from;
+};
+
+struct sm_config_files {
+    struct sm_config_file *items;
+    size_t n;
+};
+
 struct sm_config_kafkas {
     struct sm_config_kafka *items;
     size_t n;
@@ -169,6 +180,7 @@ struct sm_config {
         char *zeromq_pull, *zeromq_router;
     } listen;
     struct sm_config_kafkas kafka;
+    struct sm_config_files files;
     struct {
         int64_t after_root_ns, idle_ns, max_age_ns;
         uint32_t max_spans;

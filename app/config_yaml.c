@@ -11,6 +11,7 @@
 _Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_rules), "same shape");
 _Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_sinks), "same shape");
 _Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_kafkas), "same shape");
+_Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_files), "same shape");
 _Static_assert(offsetof(struct sm_config_kafka, pos) == 0, "pos first");
 _Static_assert(offsetof(struct sm_config_rule, pos) == 0 && offsetof(struct sm_config_sink, pos) == 0, "pos first");
 

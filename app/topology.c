@@ -3,6 +3,7 @@
 
 #include "app/admin.h"
 #include "app/engine.h"
+#include "app/files_config.h"
 #include "app/kafka_config.h"
 #include "app/own_metrics.h"
 #include "app/query_listener.h"
@@ -48,6 +49,7 @@ struct sm_topology {
     struct port ports[RECEIVERS_MAX];
     unsigned port_count;
     struct sm_kafka_set *kafka;
+    struct sm_files *files; /* NULL: none are followed */
     struct sm_prom_registry *metrics;
     struct sm_admin *admin;
     struct shown_listener shown[LISTENERS_MAX];
@@ -197,6 +199,11 @@ static enum sm_rc open_kafka(struct sm_topology *t, struct sm_err *err)
     return t->kafka ? SM_OK : err->rc;
 }
 
+static enum sm_rc open_files(struct sm_topology *t, struct sm_err *err)
+{
+    return sm_files_open(t->config, t->store, t->engine->pipeline, t->loop, &t->files, err);
+}
+
 static enum sm_rc open_store(struct sm_topology *t, struct sm_err *err)
 {
     enum sm_rc rc = t->config->store.enabled ? sm_store_config_open(t->config, &t->store, err) : SM_OK;
@@ -255,7 +262,7 @@ static enum sm_rc make_loop(struct sm_topology *t, struct sm_err *err)
 static enum sm_rc build(struct sm_topology *t, struct sm_err *err)
 {
     static enum sm_rc (*const steps[])(struct sm_topology *, struct sm_err *) = {
-        make_loop, open_store, make_engine, make_query, open_ports, open_kafka, open_query, open_admin,
+        make_loop, open_store, make_engine, make_query, open_ports, open_kafka, open_files, open_query, open_admin,
     };
     enum sm_rc rc = check_ports(t->config, err);
     for (unsigned i = 0; i < SM_ARRAY_LEN(steps) && rc == SM_OK; i++)
@@ -346,22 +353,25 @@ struct stop_call {
 };
 
 /* Offsets go on to the end only if nothing that was kept was lost. The store's thread has ended: it is synced from here. */
-static void finish_kafka(struct sm_topology *t, int64_t timeout_ns)
+static void finish_sources(struct sm_topology *t, int64_t timeout_ns)
 {
     struct sm_err err;
     bool synced = !t->store || sm_store_sync(t->store, NULL, &err) == SM_OK;
-    sm_kafka_set_finish(t->kafka, synced && sm_engine_lost_at_end(t->engine) == 0, SM_MIN(timeout_ns, KAFKA_LEAVE_NS));
+    bool all_delivered = synced && sm_engine_lost_at_end(t->engine) == 0;
+    sm_files_finish(t->files, all_delivered);
+    sm_kafka_set_finish(t->kafka, all_delivered, SM_MIN(timeout_ns, KAFKA_LEAVE_NS));
 }
 
 static void stop_parts(struct sm_topology *t, int64_t timeout_ns)
 {
     drain_ports(t);
     sm_kafka_set_drain(t->kafka, SM_MIN(timeout_ns, SM_SEC));
+    sm_files_drain(t->files, SM_MIN(timeout_ns, SM_SEC));
     wait_for_ports(t, SM_MIN(timeout_ns, SM_SEC));
     sm_query_listener_stop(t->query);
     sm_pipeline_drain(t->engine->pipeline, timeout_ns);
     sm_fanout_stop(t->engine->fanout, timeout_ns);
-    finish_kafka(t, timeout_ns);
+    finish_sources(t, timeout_ns);
     sm_pipeline_stop(t->engine->pipeline);
     struct sm_err err;
     if (sm_engine_flush_graph(t->engine, sm_clock_wall_ns(), &err) != SM_OK)
@@ -418,6 +428,7 @@ void sm_topology_free(struct sm_topology *t)
     sm_prom_registry_free(t->metrics);
     close_ports(t);
     sm_kafka_set_close(t->kafka);
+    sm_files_close(t->files);
     sm_query_listener_free(t->query);
     sm_engine_free(t->engine);
     sm_kafka_set_free(t->kafka);
