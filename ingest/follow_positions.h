@@ -1,10 +1,5 @@
 /* Where the reading of followed files goes on: a text file, replaced as a whole.
- *
- *     spanmill positions 1
- *     INODE OFFSET HASHED HASH PATH
- *
- * HASH (hexadecimal, XXH3 of 64 bits) is of the first HASHED bytes: a file that got the number of another one is told apart. PATH is for
- * people; it ends with the line. */
+ * docs/formats/positions.md describes it. */
 #ifndef SM_FOLLOW_POSITIONS_H
 #define SM_FOLLOW_POSITIONS_H
 

@@ -8,10 +8,11 @@ import msgpack
 import pytest
 import zmq
 
-from conftest import QUICK, ROOT, poll
+from conftest import LISTENERS, QUICK, ROOT, poll
 
 PULL = "listen.zeromq_pull=tcp://127.0.0.1:*"
 ROUTER = "listen.zeromq_router=tcp://127.0.0.1:*"
+OFF = [f"--set=listen.{name}=off" for name in LISTENERS]
 AGENT_C = os.environ.get("SPANMILL_AGENT", str(ROOT / "build" / "release" / "tests" / "example_agent"))
 AGENT_PY = ROOT / "docs" / "examples" / "agent.py"
 
@@ -184,9 +185,7 @@ def test_curve_lets_known_keys_in(daemon, context, tmp_path):
 
 def test_mistakes_in_keys_are_told(tmp_path, spanmill):
     def run(*settings):
-        off = [f"--set=listen.{name}=off" for name in ("otlp_grpc", "otlp_http", "zipkin", "jaeger_udp_compact", "jaeger_udp_binary",
-                                                       "jaeger_http", "jaeger_grpc", "jaeger_sampling", "query", "metrics")]  # fmt: skip
-        return spanmill("run", *off, "--set", f"store.path={tmp_path / 'data'}", "--set", PULL, *sum((["--set", s] for s in settings), []))
+        return spanmill("run", *OFF, "--set", f"store.path={tmp_path / 'data'}", "--set", PULL, *sum((["--set", s] for s in settings), []))
 
     (tmp_path / "empty").write_text("nothing\n")
     keypair(tmp_path, "server")
@@ -208,8 +207,7 @@ def test_ipc_and_a_second_daemon(daemon, context, tmp_path, spanmill):
     s.send(batch(span(7, 1)))
     assert answer(s)["status"] == "ok"
     second = spanmill("run", "--set", f"listen.zeromq_router=ipc://{path}", "--set", f"store.path={tmp_path / 'other'}",
-                      *(f"--set=listen.{name}=off" for name in ("otlp_grpc", "otlp_http", "zipkin", "jaeger_udp_compact",
-                        "jaeger_udp_binary", "jaeger_http", "jaeger_grpc", "jaeger_sampling", "query", "metrics")))  # fmt: skip
+                      *OFF)  # fmt: skip
     assert second.returncode == 1 and "another process listens" in second.stderr
     s.send(batch(span(7, 2)))
     assert answer(s)["status"] == "ok"
