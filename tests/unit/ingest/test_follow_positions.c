@@ -9,9 +9,17 @@
 static struct sm_follow_position *read_back;
 static size_t count;
 
-static enum sm_rc parse(const char *text, size_t size)
+static void forget(void)
 {
     free(read_back);
+    read_back = NULL;
+}
+
+TestSuite(follow_positions, .fini = forget);
+
+static enum sm_rc parse(const char *text, size_t size)
+{
+    forget();
     return sm_follow_positions_parse(sm_str(text, size), &read_back, &count);
 }
 
@@ -70,6 +78,7 @@ Test(follow_positions, saved_and_loaded)
     cr_assert_eq(sm_follow_positions_load(path, &read_back, &count, &err), SM_OK, "%s", err.text);
     cr_assert_eq(count, 1);
     cr_assert_eq(read_back[0].offset, 8);
+    forget();
     unlink(path);
     cr_assert_eq(sm_follow_positions_load(path, &read_back, &count, &err), SM_E_NOTFOUND);
     cr_assert_eq(sm_follow_positions_save("/nowhere/x", sm_buf_str(&out), &err), SM_E_NOTFOUND);

@@ -239,7 +239,7 @@ Test(msgpack, extensions_are_no_attributes_but_are_passed_over)
 {
     msgpack_packer packer;
     msgpack_packer_init(&packer, &bytes, msgpack_sbuffer_write);
-    for (int as_attribute = 0; as_attribute < 2; as_attribute++) {
+    for (unsigned as_attribute = 0; as_attribute < 2; as_attribute++) {
         msgpack_sbuffer_clear(&bytes);
         msgpack_of(&bytes, "{'v': 1, 'spans': [{" IDS ", 'x': 1}]}");
         bytes.size -= as_attribute ? 3 : 1;
