@@ -1,6 +1,7 @@
 """pyzmq and msgpack, from the registry, as agents: to PULL and to ROUTER, and back through Jaeger's API."""
 import contextlib
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -8,12 +9,12 @@ import msgpack
 import pytest
 import zmq
 
-from conftest import LISTENERS, QUICK, ROOT, poll
+from conftest import BINARY, LISTENERS, QUICK, ROOT, poll
 
 PULL = "listen.zeromq_pull=tcp://127.0.0.1:*"
 ROUTER = "listen.zeromq_router=tcp://127.0.0.1:*"
 OFF = [f"--set=listen.{name}=off" for name in LISTENERS]
-AGENT_C = os.environ.get("SPANMILL_AGENT", str(ROOT / "build" / "release" / "tests" / "example_agent"))
+AGENT_C = str(pathlib.Path(BINARY).parent / "tests" / "example_agent")
 AGENT_PY = ROOT / "docs" / "examples" / "agent.py"
 
 
