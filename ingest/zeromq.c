@@ -230,14 +230,17 @@ static void put_reply(struct reply *reply, const struct sm_submit *result)
     }
 }
 
-/* The frames that came before the batch, then the reply. A peer that is gone, or does not read what it is sent, loses it. */
+/* The frames that came before the batch, then the reply. A peer that is gone, or does not read what it is sent, loses it: whether there is
+ * room for it shows with the first frame. */
 static void answer(struct sm_receiver *r, struct message *m, const struct sm_submit *result)
 {
     struct reply reply;
     put_reply(&reply, result);
     for (unsigned i = 0; i < m->count; i++) {
-        if (zmq_msg_send(&m->frames[i], r->socket, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
+        if (zmq_msg_send(&m->frames[i], r->socket, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0) {
+            count(r, SM_STAT_ANSWERS_LOST);
             return;
+        }
     }
     (void)zmq_send(r->socket, reply.bytes, reply.size, ZMQ_DONTWAIT);
 }
@@ -360,7 +363,7 @@ static bool set_options(struct sm_receiver *r, const struct sm_zeromq_options *o
 {
     int64_t bytes = (int64_t)o->message_bytes_max;
     bool set = zmq_setsockopt(r->socket, ZMQ_MAXMSGSIZE, &bytes, sizeof bytes) == 0 &&
-               set_int(r, ZMQ_RCVHWM, (int)o->queue_messages_max) && set_int(r, ZMQ_SNDHWM, (int)o->queue_messages_max) &&
+               set_int(r, ZMQ_RCVHWM, (int)o->queue_messages_max) &&
                set_int(r, ZMQ_HANDSHAKE_IVL, (int)(o->handshake_ns / SM_MS)) && set_int(r, ZMQ_LINGER, LINGER_MS) &&
                set_int(r, ZMQ_TCP_KEEPALIVE, 1);
     if (!set)
@@ -452,6 +455,17 @@ static void close_receiver(struct sm_receiver *r)
     free(r);
 }
 
+/* Answers are small, and libzmq's thread takes them only between two portions of what it reads: with as many of them as of messages some
+ * would be lost. */
+static bool set_answer_options(struct sm_receiver *r, int type, const struct sm_zeromq_options *o, struct sm_err *err)
+{
+    int64_t answers = SM_MIN(SM_MAX(INT64_C(1000), 10 * (int64_t)o->queue_messages_max), (int64_t)INT32_MAX);
+    bool set = type != ZMQ_ROUTER || (set_int(r, ZMQ_SNDHWM, (int)answers) && set_int(r, ZMQ_ROUTER_MANDATORY, 1));
+    if (!set)
+        fail(err, "ZeroMQ socket");
+    return set;
+}
+
 static struct sm_receiver *open_with(const struct sm_listener *listener, struct sm_worker *worker, int type, sm_zeromq_turn *turn,
                                      struct sm_err *err)
 {
@@ -462,7 +476,7 @@ static struct sm_receiver *open_with(const struct sm_listener *listener, struct 
     r->socket = r->context ? zmq_socket(r->context, type) : NULL;
     if (!r->socket)
         fail(err, "ZeroMQ");
-    else if (set_options(r, o, err) && set_curve(r, o, err) && open_zap(r, o, err) && open_monitor(r, err) &&
+    else if (set_options(r, o, err) && set_answer_options(r, type, o, err) && set_curve(r, o, err) && open_zap(r, o, err) && open_monitor(r, err) &&
              attach(r, listener->address, err))
         r->socket_watch = sm_zeromq_watch_new(sm_worker_loop(worker), r->socket, turn, r, err);
     if (r->socket_watch)

@@ -10,7 +10,7 @@
 
 struct sm_zeromq_options {
     uint64_t message_bytes_max;  /* of a frame; the peer of a longer one is disconnected by libzmq */
-    uint32_t queue_messages_max; /* per connection, in each direction */
+    uint32_t queue_messages_max; /* per connection */
     int64_t handshake_ns;
     char *secret_key; /* path of the server's key; NULL: no encryption */
     char *clients;    /* path of the clients' public keys, file or directory; NULL: every client that knows the server's key */

@@ -16,7 +16,7 @@ static msgpack_sbuffer batch;
 static void open_with(const struct sm_receiver_ops *ops, int type)
 {
     in.listener.address = "tcp://127.0.0.1:*";
-    in.listener.zeromq = (struct sm_zeromq_options){1 << 20, 1000, SM_SEC, NULL, NULL};
+    in.listener.zeromq = (struct sm_zeromq_options){1 << 20, 10, SM_SEC, NULL, NULL};
     ingest_open(&in, ops);
     context = zmq_ctx_new();
     peer = zmq_socket(context, type);
@@ -150,10 +150,10 @@ Test(zeromq_pull, drain_takes_what_has_arrived)
 {
     send_batch(1);
     wait_for(1);
-    send_batch(100);
+    send_batch(8); /* as many as may wait */
     cr_assert_eq(zmq_poll(NULL, 0, 100), 0); /* libzmq's thread moves them over */
     sm_receiver_zeromq_pull.drain(in.receiver);
-    cr_assert_eq(rig_stat(&in.rig, SM_STAT_PAYLOADS), 101);
+    cr_assert_eq(rig_stat(&in.rig, SM_STAT_PAYLOADS), 9);
 }
 
 Test(zeromq_router, taken)
@@ -196,6 +196,19 @@ Test(zeromq_router, many_on_their_way)
         cr_assert_eq(number, i);
         cr_assert(strstr(answer(), "\"ok\""));
     }
+    cr_assert_eq(rig_stat(&in.rig, SM_STAT_ANSWERS_LOST), 0);
+}
+
+/* The peer goes before it is answered. */
+Test(zeromq_router, lost_answers_are_counted)
+{
+    send_batch(8);
+    cr_assert_eq(zmq_poll(NULL, 0, 100), 0);
+    zmq_close(peer);
+    peer = zmq_socket(context, ZMQ_DEALER);
+    cr_assert_eq(zmq_poll(NULL, 0, 200), 0);
+    wait_for(8);
+    cr_assert_eq(rig_stat(&in.rig, SM_STAT_ANSWERS_LOST), 8);
 }
 
 Test(zeromq, endpoints)
