@@ -247,8 +247,9 @@ const struct sm_command sm_command_replay = {
     .name = "replay",
     .operands = "FILE...",
     .summary = "try rules on recorded spans, rebuild a graph, fill a store",
-    .help = "Reads recordings, OTLP JSON lines, OTLP protobuf with a 4-byte big-endian length before each message, or a JSON array\n"
-            "of Zipkin spans, plain or compressed with gzip or zstd; the contents tell which. Windows close by recorded time,\n"
+    .help = "Reads recordings, OTLP JSON lines, OTLP protobuf with a 4-byte big-endian length before each message, a JSON array\n"
+            "of Zipkin spans, or traces that Jaeger's UI downloaded, plain or compressed with gzip or zstd; the contents tell\n"
+            "which. A directory stands for the files in it and below, \"-\" for standard input. Windows close by recorded time,\n"
             "so that the result is that of a live run and the same every time. Writes nothing, except what is kept into the\n"
             "targets of --into: the directory of a store (created when absent; not one that a daemon has open), where traces\n"
             "have their recorded times and retention counts from these, or a sink of the configuration. A store also gets the\n"

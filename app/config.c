@@ -3,6 +3,7 @@
 #include "app/config_listeners.h"
 #include "app/config_value.h"
 #include "app/config_yaml.h"
+#include "app/kafka_config.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -314,6 +315,7 @@ bool sm_config_validate(const struct sm_config *c, struct sm_config_report *repo
     sm_config_listeners_validate(c, report);
     validate_rules(&c->rules, report);
     validate_sinks(&c->sinks, report);
+    sm_kafka_config_validate(&c->kafka, report);
     if (c->windows.after_root_ns > c->windows.max_age_ns || c->windows.idle_ns > c->windows.max_age_ns)
         sm_config_report_add(report, NULL,
                              "windows.max_age must not be shorter than windows.after_root and windows.idle");

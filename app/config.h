@@ -22,6 +22,7 @@
 #include "base/net/http.h"
 #include "base/net/inflate.h"
 #include "base/secret.h"
+#include "ingest/zeromq.h"
 #include "pipeline/sink_queue.h"
 #include "sinks/otlp.h"
 #include "span/codec/codec.h"
@@ -147,13 +148,68 @@ struct sm_config_sinks {
     size_t n;
 };
 
+enum sm_config_kafka_encoding {
+    SM_CONFIG_KAFKA_AUTO,
+    SM_CONFIG_KAFKA_OTLP_PROTO,
+    SM_CONFIG_KAFKA_OTLP_JSON,
+    SM_CONFIG_KAFKA_ZIPKIN_JSON,
+    SM_CONFIG_KAFKA_ZIPKIN_PROTO,
+    SM_CONFIG_KAFKA_ZIPKIN_THRIFT,
+    SM_CONFIG_KAFKA_JAEGER_PROTO,
+    SM_CONFIG_KAFKA_JAEGER_JSON,
+};
+
+enum sm_config_kafka_offset { SM_CONFIG_KAFKA_LATEST, SM_CONFIG_KAFKA_EARLIEST };
+
+enum sm_config_sasl { SM_CONFIG_SASL_NONE, SM_CONFIG_SASL_PLAIN, SM_CONFIG_SASL_SCRAM_256, SM_CONFIG_SASL_SCRAM_512 };
+
+struct sm_config_kafka {
+    struct sm_config_pos pos;
+    char *name;
+    struct sm_config_strings brokers, topics;
+    char *group;
+    enum sm_config_kafka_encoding encoding;
+    enum sm_config_kafka_offset initial_offset;
+    uint32_t members_max;
+    uint64_t message_bytes_max;
+    char *dead_letter; /* NULL: none */
+    struct {
+        bool enabled, insecure;
+        char *ca, *cert, *key; /* NULL: unset */
+    } tls;
+    struct {
+        enum sm_config_sasl mechanism;
+        char *username, *password_file; /* NULL: unset */
+    } sasl;
+    struct sm_config_headers options; /* names and values of properties */
+};
+
+struct sm_config_file {
+    struct sm_config_pos pos;
+    char *path; /* a pattern */
+    enum sm_config_from { SM_CONFIG_FROM_END, SM_CONFIG_FROM_START } from;
+};
+
+struct sm_config_files {
+    struct sm_config_file *items;
+    size_t n;
+};
+
+struct sm_config_kafkas {
+    struct sm_config_kafka *items;
+    size_t n;
+};
+
 struct sm_config {
     uint32_t workers;
     struct {
         char *otlp_grpc, *otlp_http, *zipkin, *query, *metrics; /* NULL: off */
         char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc, *jaeger_sampling, *jaeger_sampling_grpc;
+        char *zeromq_pull, *zeromq_router;
         char *socket_mode; /* octal */
     } listen;
+    struct sm_config_kafkas kafka;
+    struct sm_config_files files;
     struct {
         char *cert, *key, *client_ca; /* NULL: none */
         enum sm_config_tls_version min_version;
@@ -181,6 +237,7 @@ struct sm_config {
         struct sm_config_amount budget;
         double soft, hard, sinks; /* of the budget */
     } memory;
+    struct sm_zeromq_options zeromq;
     struct sm_http_limits http;
     struct sm_codec_limits codec;
     struct {

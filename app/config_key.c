@@ -15,6 +15,7 @@
 #define MEMBER_OF_STRING(member)   MEMBER_IS(member, char * : 1)
 #define MEMBER_OF_PATH(member)     MEMBER_IS(member, char * : 1)
 #define MEMBER_OF_ADDRESS(member)  MEMBER_IS(member, char * : 1)
+#define MEMBER_OF_ENDPOINT(member) MEMBER_IS(member, char * : 1)
 #define MEMBER_OF_QUERY(member)    MEMBER_IS(member, struct sm_config_query : 1)
 #define MEMBER_OF_STRINGS(member)  MEMBER_IS(member, struct sm_config_strings : 1)
 #define MEMBER_OF_HEADERS(member)  MEMBER_IS(member, struct sm_config_headers : 1)
@@ -61,7 +62,8 @@ const char *sm_config_type_name(enum sm_config_type type)
         [SM_CONFIG_RATIO] = "share",          [SM_CONFIG_SIZE] = "size",
         [SM_CONFIG_AMOUNT] = "size or share", [SM_CONFIG_DURATION] = "duration",
         [SM_CONFIG_STRING] = "text",          [SM_CONFIG_PATH] = "path",
-        [SM_CONFIG_ADDRESS] = "address",      [SM_CONFIG_ENUM] = "choice",
+        [SM_CONFIG_ADDRESS] = "address",      [SM_CONFIG_ENDPOINT] = "ZeroMQ endpoint",
+        [SM_CONFIG_ENUM] = "choice",
         [SM_CONFIG_QUERY] = "query",          [SM_CONFIG_STRINGS] = "list of texts",
         [SM_CONFIG_HEADERS] = "map of texts", [SM_CONFIG_LIST] = "list",
     };

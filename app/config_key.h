@@ -16,6 +16,7 @@ enum sm_config_type {
     SM_CONFIG_STRING,  /* char * */
     SM_CONFIG_PATH,    /* char * */
     SM_CONFIG_ADDRESS, /* char *, NULL when off */
+    SM_CONFIG_ENDPOINT, /* the same, of ZeroMQ */
     SM_CONFIG_ENUM,    /* an enum whose values are the positions of the choices */
     SM_CONFIG_QUERY,   /* struct sm_config_query */
     SM_CONFIG_STRINGS, /* struct sm_config_strings */

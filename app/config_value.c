@@ -320,15 +320,31 @@ static void replace_text(char **member, struct sm_str text)
     *member = sm_xstrndup(text.ptr, text.len);
 }
 
+static bool turned_off(struct sm_str text, char **member)
+{
+    if (text.len && !sm_str_eq(text, SM_STR("off")) && !sm_str_eq(text, SM_STR("false")))
+        return false;
+    free(*member);
+    *member = NULL;
+    return true;
+}
+
 static enum sm_rc parse_address(struct sm_str text, char **member, struct sm_err *err)
 {
-    if (text.len == 0 || sm_str_eq(text, SM_STR("off")) || sm_str_eq(text, SM_STR("false"))) {
-        free(*member);
-        *member = NULL;
+    if (turned_off(text, member))
         return SM_OK;
-    }
     if (!is_address(text) && !is_unix_address(text))
         return not_a(err, text, "an address", "127.0.0.1:4318, [::1]:4318, :4318, unix:/run/spanmill.sock or off");
+    replace_text(member, text);
+    return SM_OK;
+}
+
+static enum sm_rc parse_endpoint(struct sm_str text, char **member, struct sm_err *err)
+{
+    if (turned_off(text, member))
+        return SM_OK;
+    if (!sm_zeromq_is_endpoint(text))
+        return not_a(err, text, "a ZeroMQ endpoint", "tcp://127.0.0.1:5570, ipc:///run/spanmill.sock, connect:tcp://host:5570 or off");
     replace_text(member, text);
     return SM_OK;
 }
@@ -404,6 +420,8 @@ enum sm_rc sm_config_value_parse(const struct sm_config_key *key, struct sm_str 
         return parse_text(key, text, member, err);
     case SM_CONFIG_ADDRESS:
         return parse_address(text, member, err);
+    case SM_CONFIG_ENDPOINT:
+        return parse_endpoint(text, member, err);
     case SM_CONFIG_ENUM:
         return parse_enum(key, text, member, err);
     case SM_CONFIG_QUERY:
@@ -451,6 +469,7 @@ void sm_config_value_fini(const struct sm_config_key *key, void *member)
     case SM_CONFIG_STRING:
     case SM_CONFIG_PATH:
     case SM_CONFIG_ADDRESS:
+    case SM_CONFIG_ENDPOINT:
         free(*(char **)member);
         break;
     case SM_CONFIG_QUERY:

@@ -11,8 +11,10 @@
 _Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_rules), "same shape");
 _Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_sinks), "same shape");
 _Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_listeners), "same shape");
+_Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_kafkas), "same shape");
+_Static_assert(sizeof(struct sm_config_list) == sizeof(struct sm_config_files), "same shape");
 _Static_assert(offsetof(struct sm_config_rule, pos) == 0 && offsetof(struct sm_config_sink, pos) == 0 &&
-                   offsetof(struct sm_config_listener, pos) == 0,
+                   offsetof(struct sm_config_listener, pos) == 0 && offsetof(struct sm_config_kafka, pos) == 0,
                "pos first");
 
 enum { LIST_TEXTS_MAX = 200 }; /* items of STRINGS and HEADERS */

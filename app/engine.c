@@ -50,6 +50,7 @@ static struct sm_fanout_sink make_store_sink(struct sm_engine *e, const struct s
         .ops = &sm_store_sink_ops,
         .sink = sm_store_sink_new(&options),
         .retry = o->ordered ? store_retry_replay : store_retry,
+        .required = true,
     };
 }
 
@@ -60,8 +61,10 @@ static enum sm_rc make_fanout(struct sm_engine *e, const struct sm_engine_option
     if (o->store)
         sinks[count++] = make_store_sink(e, o);
     SM_ASSERT(count + o->sink_count <= SM_ENGINE_SINKS_MAX);
-    for (unsigned i = 0; i < o->sink_count; i++)
-        sinks[count++] = o->sinks[i];
+    for (unsigned i = 0; i < o->sink_count; i++) {
+        sinks[count] = o->sinks[i];
+        sinks[count++].required = !o->store; /* what is in the store can be sent again */
+    }
     struct sm_fanout_config c = {
         .sinks = sinks,
         .sink_count = count,
@@ -239,6 +242,16 @@ uint64_t sm_engine_delivered(const struct sm_engine *e, const char *sink)
             return sm_fanout_stat(e->fanout, i, SM_FANOUT_DELIVERED);
     }
     return 0;
+}
+
+uint64_t sm_engine_lost_at_end(const struct sm_engine *e)
+{
+    uint64_t lost = 0;
+    for (unsigned i = 0; i < sm_fanout_sink_count(e->fanout); i++) {
+        if (sm_fanout_sink_required(e->fanout, i))
+            lost += sm_fanout_stat(e->fanout, i, SM_FANOUT_DROPPED_SHUTDOWN);
+    }
+    return lost;
 }
 
 void sm_engine_expire(struct sm_engine *e, int64_t now_ns)

@@ -58,6 +58,9 @@ void sm_engine_free(struct sm_engine *e);
 /* Spans that the sink of this name took; 0 when there is none. Any thread. */
 uint64_t sm_engine_delivered(const struct sm_engine *e, const char *sink);
 
+/* After the fan-out has stopped: spans that a required sink (pipeline/fanout.h) did not take before the end. */
+uint64_t sm_engine_lost_at_end(const struct sm_engine *e);
+
 /* Control thread, about once a second: forgets what is stale. now_ns: Unix time, the same as arrivals. */
 void sm_engine_expire(struct sm_engine *e, int64_t now_ns);
 

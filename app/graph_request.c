@@ -2,6 +2,7 @@
 #include "app/graph_request.h"
 
 #include "app/config_value.h"
+#include "base/rfc3339.h"
 #include "query/request.h"
 
 void sm_graph_request_init(struct sm_graph_request *r)
@@ -36,7 +37,7 @@ enum sm_rc sm_graph_request_time(const char *text, int64_t *ns, struct sm_err *e
                  {INT64_C(100000000000000000), SM_US},
                  {INT64_MAX, 1}};
     int64_t v;
-    if (sm_query_rfc3339(sm_str_c(text), ns) == SM_OK)
+    if (sm_rfc3339_parse(sm_str_c(text), ns) == SM_OK)
         return SM_OK;
     if (sm_query_int(sm_str_c(text), &v) == SM_OK && v >= 0) {
         unsigned i = 0;

@@ -5,6 +5,7 @@
 #include "app/listeners.h"
 #include "app/own_metrics.h"
 #include "app/sinks_config.h"
+#include "ingest/kafka.h"
 #include "query/service.h"
 #include "span/codec/build.h"
 
@@ -35,13 +36,17 @@ static void scrape_engine(const struct sm_config *config, struct sm_buf *out)
     SM_ASSERT(e);
     struct sm_store_stats store = {0};
     struct sm_query_counters query = {0};
+    struct sm_kafka *consumer = sm_kafka_new(&(struct sm_kafka_options){.name = "NAME"});
+    struct sm_kafka_list kafka = {&consumer, 1};
     struct sm_prom_registry *registry = sm_prom_registry_new();
     sm_engine_register_metrics(e, registry);
     sm_prom_registry_add(registry, "store", sm_own_metrics_store_stats, &store);
+    sm_prom_registry_add(registry, "kafka", sm_kafka_collect, &kafka);
     sm_prom_registry_add(registry, "query", sm_own_metrics_query, &query);
     sm_prom_registry_add(registry, "listeners", sm_listeners_metrics_sample, NULL);
     sm_prom_registry_scrape(registry, SM_PROM_TEXT, NULL, out);
     sm_prom_registry_free(registry);
+    sm_kafka_free(consumer);
     sm_pipeline_close_all(e->pipeline);
     sm_engine_free(e);
 }

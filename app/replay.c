@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "ingest/file.h"
+#include "ingest/file_list.h"
 #include "pipeline/epochs.h"
 #include "pipeline/worker.h"
 
@@ -84,7 +85,7 @@ static void warn_of_nothing(const struct replay *r, const char *path, const stru
         fprintf(stderr, "%s: there are no spans in it\n", path);
 }
 
-static enum sm_rc replay_file(struct replay *r, const char *path, struct sm_err *err)
+static enum sm_rc replay_path(struct replay *r, const char *path, struct sm_err *err)
 {
     struct sm_file *file = sm_file_open(path, r->engine->config->limits.inflated_bytes_max, err);
     if (!file)
@@ -117,6 +118,19 @@ static enum sm_rc replay_file(struct replay *r, const char *path, struct sm_err 
     if (rc == SM_E_CLOSED)
         warn_of_nothing(r, path, &before);
     return rc == SM_E_CLOSED ? SM_OK : rc;
+}
+
+/* What else lies in a directory is passed over, and said so. */
+static enum sm_rc replay_file(struct replay *r, const struct sm_file_entry *entry, struct sm_err *err)
+{
+    uint64_t records = r->totals->records;
+    enum sm_rc rc = replay_path(r, entry->path, err);
+    if (rc == SM_E_INVALID && entry->found && r->totals->records == records) {
+        fprintf(stderr, "passed over: %s\n", err->text);
+        return SM_OK;
+    }
+    r->totals->files += rc == SM_OK;
+    return rc;
 }
 
 /* Files beyond the last source share it. */
@@ -161,24 +175,22 @@ struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned 
     return sm_engine_new(config, &options, err);
 }
 
-enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count, bool progress,
-                           struct sm_replay_totals *totals, struct sm_err *err)
+static enum sm_rc replay_list(struct sm_engine *e, const struct sm_file_list *list, bool progress, struct sm_replay_totals *totals,
+                              struct sm_err *err)
 {
-    *totals = (struct sm_replay_totals){0};
     struct replay r = {
         .engine = e,
         .worker = sm_pipeline_worker(e->pipeline, 0),
         .totals = totals,
         .progress = progress && isatty(STDERR_FILENO),
         .started_ns = sm_clock_mono_ns(),
-        .file_count = count,
+        .file_count = list->count,
     };
     enum sm_rc rc = SM_OK;
-    for (size_t i = 0; i < count && rc == SM_OK; i++) {
+    for (size_t i = 0; i < list->count && rc == SM_OK; i++) {
         begin_source(&r, i);
-        rc = replay_file(&r, paths[i], err);
+        rc = replay_file(&r, &list->items[i], err);
         end_source(&r);
-        totals->files += rc == SM_OK;
     }
     sm_pipeline_close_all(e->pipeline);
     sm_fanout_stop(e->fanout, FINISH_NS);
@@ -188,5 +200,19 @@ enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count
         fprintf(stderr, "\r%*s\r", 100, "");
     if (rc == SM_OK)
         rc = sm_engine_flush_graph(e, r.clock.now_ns, err);
+    return rc;
+}
+
+enum sm_rc sm_replay_files(struct sm_engine *e, char *const *paths, size_t count, bool progress,
+                           struct sm_replay_totals *totals, struct sm_err *err)
+{
+    struct sm_file_list list = {0};
+    enum sm_rc rc = SM_OK;
+    *totals = (struct sm_replay_totals){0};
+    for (size_t i = 0; i < count && rc == SM_OK; i++)
+        rc = sm_file_list_add(&list, paths[i], err);
+    if (rc == SM_OK)
+        rc = replay_list(e, &list, progress, totals, err);
+    sm_file_list_fini(&list);
     return rc;
 }

@@ -32,7 +32,7 @@ struct sm_replay_into {
 struct sm_engine *sm_replay_engine_new(const struct sm_config *config, unsigned shards, const struct sm_replay_into *into,
                                        struct sm_err *err) SM_MUST_USE;
 
-/* Replays files in order, with one clock, then closes every window, lets the sinks finish, and writes the graph if there is a log.
+/* Replays files, and what is in directories (ingest/file_list.h), in order, with one clock, then closes every window, lets the sinks finish, and writes the graph if there is a log.
  * There each file is a source of its own, named after what is in it (compressed or not), so that a file that is replayed again
  * replaces what it said before; a trace counts for the file that it began in. A file that ends inside a record is replayed up to
  * there and noted; one without spans is named on standard error. `progress` shows a line there, when it is a terminal. */

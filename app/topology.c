@@ -3,6 +3,8 @@
 
 #include "app/admin.h"
 #include "app/engine.h"
+#include "app/files_config.h"
+#include "app/kafka_config.h"
 #include "app/listeners.h"
 #include "app/own_metrics.h"
 #include "app/query_listener.h"
@@ -24,6 +26,7 @@ enum {
     FILES_LOOK_S = 3,
     LISTENERS_MAX = RECEIVERS_MAX + 2,
 };
+#define KAFKA_LEAVE_NS (5 * SM_SEC)
 
 /* One listener and its instances on the workers. */
 struct port {
@@ -51,6 +54,8 @@ struct sm_topology {
     struct sm_query_listener *query;
     struct port ports[RECEIVERS_MAX];
     unsigned port_count;
+    struct sm_kafka_set *kafka;
+    struct sm_files *files; /* NULL: none are followed */
     struct sm_prom_registry *metrics;
     struct sm_admin *admin;
     struct shown_listener shown[LISTENERS_MAX];
@@ -77,6 +82,14 @@ static void show(struct sm_topology *t, const char *name, const char *scheme, co
     snprintf(l->url, sizeof l->url, "%s://%.*s:%u%s", scheme, host ? SM_MIN(host, 255) : 7, host ? address : "0.0.0.0", port, path);
 }
 
+static void show_url(struct sm_topology *t, const char *name, const char *url)
+{
+    SM_ASSERT(t->shown_count < LISTENERS_MAX);
+    struct shown_listener *l = &t->shown[t->shown_count++];
+    l->name = name;
+    snprintf(l->url, sizeof l->url, "%s", url);
+}
+
 /* Every receiver: one line each. */
 static const struct receiver_line {
     const char *name, *scheme, *path; /* for people */
@@ -92,6 +105,8 @@ static const struct receiver_line {
     {"Jaeger gRPC", "http", "", &sm_receiver_jaeger_grpc, offsetof(struct sm_config, listen.jaeger_grpc)},
     {"Jaeger sampling", "http", "/sampling", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling)},
     {"Jaeger sampling gRPC", "http", "", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling_grpc)},
+    {"ZeroMQ PULL", "", "", &sm_receiver_zeromq_pull, offsetof(struct sm_config, listen.zeromq_pull)},
+    {"ZeroMQ ROUTER", "", "", &sm_receiver_zeromq_router, offsetof(struct sm_config, listen.zeromq_router)},
 };
 
 _Static_assert(SM_ARRAY_LEN(receiver_lines) <= RECEIVERS_MAX, "room for every receiver");
@@ -153,11 +168,12 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
     p->listener.udp = (struct sm_udp_options){t->config->limits.datagram_bytes_max, t->config->limits.udp_buffer_bytes};
     p->listener.sampling_file = t->config->sampling.file;
     p->listener.rates = t->engine->throughput ? sm_throughput_published(t->engine->throughput) : NULL;
+    p->listener.zeromq = t->config->zeromq;
     p->listener.fallback = sm_query_http_handler();
     p->listener.fallback_ctx = sm_query_listener_service(t->query);
     p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);
     uint16_t port = 0;
-    for (unsigned i = 0; i < t->engine->workers; i++) {
+    for (unsigned i = 0; i < (ops->single ? 1 : t->engine->workers); i++) {
         p->instances[i] = ops->open(&p->listener, sm_pipeline_worker(t->engine->pipeline, i), &port, err);
         if (!p->instances[i])
             return err->rc;
@@ -165,11 +181,16 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
         if (!port) /* a socket in the file system */
             continue;
         const char *colon = strrchr(address, ':');
-        snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
-        p->listener.address = p->address;
+        if (!ops->single)
+            snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
+        if (!ops->single)
+            p->listener.address = p->address;
     }
     p->number = port;
-    show(t, line->name, line->scheme, address, port, line->path, p->listener.door.tls != NULL);
+    if (ops->endpoint)
+        show_url(t, line->name, ops->endpoint(p->instances[0]));
+    else
+        show(t, line->name, line->scheme, address, port, line->path, p->listener.door.tls != NULL);
     return SM_OK;
 }
 
@@ -196,6 +217,7 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
     sm_engine_register_metrics(t->engine, t->metrics);
     if (t->store)
         sm_prom_registry_add(t->metrics, "store", sm_own_metrics_store, t->store);
+    sm_prom_registry_add(t->metrics, "kafka", sm_kafka_collect, sm_kafka_set_list(t->kafka));
     sm_prom_registry_add(t->metrics, "query", sm_own_metrics_query,
                          (void *)(uintptr_t)sm_query_service_counters(sm_query_listener_service(t->query)));
     sm_prom_registry_add(t->metrics, "listeners", sm_listeners_metrics, t->listeners);
@@ -213,6 +235,17 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
     sm_listeners_watch(t->listeners, offset, sm_admin_counters(t->admin));
     show(t, "Prometheus", "http", t->config->listen.metrics, port, "/metrics", listener.door.tls != NULL);
     return SM_OK;
+}
+
+static enum sm_rc open_kafka(struct sm_topology *t, struct sm_err *err)
+{
+    t->kafka = sm_kafka_set_open(t->config, t->store, t->engine->pipeline, err);
+    return t->kafka ? SM_OK : err->rc;
+}
+
+static enum sm_rc open_files(struct sm_topology *t, struct sm_err *err)
+{
+    return sm_files_open(t->config, t->store, t->engine->pipeline, t->loop, &t->files, err);
 }
 
 static enum sm_rc open_store(struct sm_topology *t, struct sm_err *err)
@@ -293,7 +326,7 @@ static enum sm_rc make_listeners(struct sm_topology *t, struct sm_err *err)
 static enum sm_rc build(struct sm_topology *t, struct sm_err *err)
 {
     static enum sm_rc (*const steps[])(struct sm_topology *, struct sm_err *) = {
-        make_loop, make_listeners, open_store, make_engine, make_query, open_ports, open_query, open_admin,
+        make_loop, make_listeners, open_store, make_engine, make_query, open_ports, open_kafka, open_files, open_query, open_admin,
     };
     enum sm_rc rc = check_ports(t->config, err);
     for (unsigned i = 0; i < SM_ARRAY_LEN(steps) && rc == SM_OK; i++)
@@ -355,7 +388,7 @@ static void drain_instance(void *arg)
 static void drain_ports(struct sm_topology *t)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
-        for (unsigned k = 0; k < t->engine->workers; k++) {
+        for (unsigned k = 0; k < t->engine->workers && t->ports[i].instances[k]; k++) {
             struct drain_call *call = sm_xmalloc(sizeof *call);
             *call = (struct drain_call){t->ports[i].ops, t->ports[i].instances[k]};
             sm_loop_post(sm_worker_loop(sm_pipeline_worker(t->engine->pipeline, k)), drain_instance, call);
@@ -366,7 +399,7 @@ static void drain_ports(struct sm_topology *t)
 static bool ports_are_quiet(const struct sm_topology *t)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
-        for (unsigned k = 0; k < t->engine->workers; k++) {
+        for (unsigned k = 0; k < t->engine->workers && t->ports[i].instances[k]; k++) {
             const struct sm_receiver_ops *ops = t->ports[i].ops;
             const struct sm_http_counters *c = ops->counters ? ops->counters(t->ports[i].instances[k]) : NULL;
             if (c && atomic_load_explicit(&c->connections_open, memory_order_relaxed))
@@ -388,13 +421,26 @@ struct stop_call {
     int64_t timeout_ns;
 };
 
+/* Offsets go on to the end only if nothing that was kept was lost. The store's thread has ended: it is synced from here. */
+static void finish_sources(struct sm_topology *t, int64_t timeout_ns)
+{
+    struct sm_err err;
+    bool synced = !t->store || sm_store_sync(t->store, NULL, &err) == SM_OK;
+    bool all_delivered = synced && sm_engine_lost_at_end(t->engine) == 0;
+    sm_files_finish(t->files, all_delivered);
+    sm_kafka_set_finish(t->kafka, all_delivered, SM_MIN(timeout_ns, KAFKA_LEAVE_NS));
+}
+
 static void stop_parts(struct sm_topology *t, int64_t timeout_ns)
 {
     drain_ports(t);
+    sm_kafka_set_drain(t->kafka, SM_MIN(timeout_ns, SM_SEC));
+    sm_files_drain(t->files, SM_MIN(timeout_ns, SM_SEC));
     wait_for_ports(t, SM_MIN(timeout_ns, SM_SEC));
     sm_query_listener_stop(t->query);
     sm_pipeline_drain(t->engine->pipeline, timeout_ns);
     sm_fanout_stop(t->engine->fanout, timeout_ns);
+    finish_sources(t, timeout_ns);
     sm_pipeline_stop(t->engine->pipeline);
     struct sm_err err;
     if (sm_engine_flush_graph(t->engine, sm_clock_wall_ns(), &err) != SM_OK)
@@ -452,8 +498,11 @@ void sm_topology_free(struct sm_topology *t)
     sm_admin_free(t->admin);
     sm_prom_registry_free(t->metrics);
     close_ports(t);
+    sm_kafka_set_close(t->kafka);
+    sm_files_close(t->files);
     sm_query_listener_free(t->query);
     sm_engine_free(t->engine);
+    sm_kafka_set_free(t->kafka);
     sm_listeners_free(t->listeners);
     sm_graph_log_close(t->graph_log);
     sm_store_close(t->store);

@@ -3,6 +3,7 @@
 
 #include "bench/encode_jaeger.h"
 #include "bench/encode_json.h"
+#include "bench/encode_msgpack.h"
 #include "bench/encode_proto.h"
 #include "bench/encode_zipkin.h"
 
@@ -38,6 +39,9 @@ struct bench_body bench_encode_request(const struct bench_gen *gen, const struct
         break;
     case BENCH_ENCODING_JAEGER_PROTO:
         bench_encode_jaeger_proto(gen, request, &out, &fields);
+        break;
+    case BENCH_ENCODING_MSGPACK:
+        bench_encode_msgpack(gen, request, &out);
         break;
     case BENCH_ENCODINGS:
         break;

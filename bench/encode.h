@@ -15,6 +15,7 @@ enum bench_encoding {
     BENCH_ENCODING_JAEGER_BINARY,
     BENCH_ENCODING_JAEGER_BATCH, /* without the message around it, binary protocol */
     BENCH_ENCODING_JAEGER_PROTO,
+    BENCH_ENCODING_MSGPACK, /* cannot be moved to another round */
     BENCH_ENCODINGS
 };
 

@@ -19,8 +19,12 @@ sm_pkg(CURL libcurl)
 sm_pkg(JEMALLOC jemalloc)
 sm_pkg(ZLIB zlib)
 find_library(CRYPT_LIB crypt REQUIRED)
+sm_pkg(RDKAFKA rdkafka)
 find_library(DEFLATE_LIB deflate REQUIRED)
 find_library(ROARING_LIB roaring REQUIRED)
+find_path(MSGPACK_INCLUDE msgpack/pack.h REQUIRED) # its packer lies in headers ...
+find_library(MSGPACK_LIB msgpackc REQUIRED)        # ... the reader that tests compare with does not
+sm_pkg(ZMQ libzmq)
 
 # llhttp: Debian's node-llhttp ships the generated parser as C sources.
 find_path(LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include/llhttp REQUIRED NO_DEFAULT_PATH)
@@ -33,7 +37,9 @@ set(SM_BASE_LIBS Threads::Threads PkgConfig::LIBUV PkgConfig::NGHTTP2 PkgConfig:
   PkgConfig::ZLIB PkgConfig::ZSTD PkgConfig::LZ4 PkgConfig::SNAPPY ${DEFLATE_LIB} llhttp m)
 set(SM_ZSTD_LIBS PkgConfig::ZSTD)
 set(SM_DEFLATE_LIBS ${DEFLATE_LIB})
+set(SM_ZMQ_LIBS PkgConfig::ZMQ)
 set(SM_ROARING_LIBS ${ROARING_LIB})
+set(SM_KAFKA_LIBS PkgConfig::RDKAFKA)
 set(SM_PCRE2_LIBS PkgConfig::PCRE2)
 set(SM_CURL_LIBS PkgConfig::CURL)
 set(SM_YAML_LIBS PkgConfig::FYAML)

@@ -12,7 +12,7 @@
 enum { RAW_BYTES = 1 << 20, BUFFER_BYTES_MIN = 4 << 20, ZSTD_WINDOW_LOG_MAX = 27, TELL_BYTES = 64 };
 
 enum packing { PACKING_NONE, PACKING_GZIP, PACKING_ZSTD };
-enum form { FORM_UNKNOWN, FORM_JSON_LINES, FORM_JSON_WHOLE, FORM_FRAMED_PROTO, FORM_BARE_PROTO };
+enum form { FORM_UNKNOWN, FORM_JSON_LINES, FORM_JSON_WHOLE, FORM_JAEGER_UI, FORM_FRAMED_PROTO, FORM_BARE_PROTO };
 
 struct sm_file {
     int fd;
@@ -209,6 +209,21 @@ static bool is_json_after_blank_lines(const struct sm_file *f)
     return is_space(next) || next == '"' || next == '{' || next == '}' || next == ']';
 }
 
+/* What Jaeger's UI downloads begins with its traces; a trace by itself may as well begin with its spans or its processes. */
+static bool is_jaeger_ui(const struct sm_file *f)
+{
+    static const char *const firsts[] = {"\"data\"", "\"traceID\"", "\"spans\"", "\"processes\""};
+    size_t at = f->at + 1;
+    while (at < f->end && is_space(f->buffer[at]))
+        at++;
+    for (size_t i = 0; i < SM_ARRAY_LEN(firsts); i++) {
+        size_t n = strlen(firsts[i]);
+        if (f->end - at >= n && memcmp(f->buffer + at, firsts[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A length-framed message begins with a big-endian length, whose first byte is 0 below 16 MiB; a bare TracesData with tag 0x0a. */
 static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
 {
@@ -224,7 +239,7 @@ static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
     if (f->at == f->end)
         return SM_E_CLOSED;
     if (*p == '{')
-        f->form = FORM_JSON_LINES;
+        f->form = is_jaeger_ui(f) ? FORM_JAEGER_UI : FORM_JSON_LINES;
     else if (*p == '[')
         f->form = FORM_JSON_WHOLE;
     else if (f->end - f->at >= 5 && sm_load_be32(p) <= f->record_bytes_max && p[4] == 0x0a)
@@ -232,7 +247,7 @@ static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
     else if (*p == 0x0a)
         f->form = FORM_BARE_PROTO;
     else
-        return fail(f, SM_E_INVALID, "neither OTLP JSON lines, OTLP protobuf nor Zipkin JSON", err);
+        return fail(f, SM_E_INVALID, "neither OTLP JSON lines, OTLP protobuf, Zipkin JSON nor Jaeger's", err);
     return SM_OK;
 }
 
@@ -330,7 +345,7 @@ static enum sm_rc next_whole(struct sm_file *f, struct sm_payload_pool *pool, st
         if (rc != SM_OK)
             return rc;
     }
-    if (f->form == FORM_JSON_WHOLE)
+    if (f->form == FORM_JSON_WHOLE || f->form == FORM_JAEGER_UI)
         skip_space(f);
     return f->at == f->end ? SM_E_CLOSED : emit(f, f->end - f->at, pool, payload, err);
 }
@@ -389,6 +404,9 @@ enum sm_rc sm_file_next(struct sm_file *f, struct sm_payload_pool *pool, struct 
         return next_line(f, pool, payload, err);
     case FORM_JSON_WHOLE:
         *codec = &sm_codec_zipkin_any;
+        return next_whole(f, pool, payload, err);
+    case FORM_JAEGER_UI:
+        *codec = &sm_codec_jaeger_ui_json;
         return next_whole(f, pool, payload, err);
     case FORM_FRAMED_PROTO:
         *codec = &sm_codec_otlp_proto;

@@ -12,6 +12,7 @@
 #include "base/net/tcp.h"
 #include "base/net/udp.h"
 #include "base/published.h"
+#include "ingest/zeromq.h"
 #include "pipeline/worker.h"
 
 #include <stdatomic.h>
@@ -25,6 +26,7 @@ struct sm_listener {
     struct sm_udp_options udp;
     const char *sampling_file; /* NULL: none */
     struct sm_published *rates; /* of struct sm_rates, always one: for clients that ask by which rate to sample. NULL: none */
+    struct sm_zeromq_options zeromq;
     /* Requests that are not for the receiver (Zipkin's query API lives on the collector's port). NULL: 404. */
     const struct sm_http_handler *fallback;
     void *fallback_ctx;
@@ -34,6 +36,7 @@ struct sm_receiver;
 
 struct sm_receiver_ops {
     const char *name; /* "otlp", "zipkin" */
+    bool single; /* one instance, on the first worker */
     /* SM_OK when nobody has the address yet (sm_tcp_check_free, sm_udp_check_free). */
     enum sm_rc (*check_free)(const char *address, struct sm_err *err);
     /* Opens an instance on a worker's loop, before the worker's thread starts. *port is what was bound (port 0 asks the kernel
@@ -45,6 +48,7 @@ struct sm_receiver_ops {
     /* The worker's thread, or any when its loop does not run. */
     void (*close)(struct sm_receiver *r);
     const struct sm_http_counters *(*counters)(const struct sm_receiver *r); /* NULL: it has no connections */
+    const char *(*endpoint)(const struct sm_receiver *r); /* what is open, for people; NULL: host and port tell */
 };
 
 extern const struct sm_receiver_ops sm_receiver_otlp;   /* gRPC and HTTP, protobuf and JSON, on one port */
@@ -54,5 +58,7 @@ extern const struct sm_receiver_ops sm_receiver_jaeger_binary;  /* UDP, thrift b
 extern const struct sm_receiver_ops sm_receiver_jaeger_http;    /* HTTP /api/traces, thrift binary */
 extern const struct sm_receiver_ops sm_receiver_jaeger_grpc;    /* gRPC PostSpans, GetSamplingStrategy */
 extern const struct sm_receiver_ops sm_receiver_jaeger_sampling; /* rates for clients: HTTP GET /sampling, gRPC, on one port */
+extern const struct sm_receiver_ops sm_receiver_zeromq_pull;   /* msgpack batches, not answered */
+extern const struct sm_receiver_ops sm_receiver_zeromq_router; /* msgpack batches, each one answered */
 
 #endif

@@ -31,6 +31,7 @@ struct sink {
     bool (*wants)(const void *ctx, const struct sm_trace *trace);
     const void *wants_ctx;
     uint64_t queue_bytes_max;
+    bool required;
     uint64_t wake_spans; /* unannounced spans that are worth a wake-up */
     struct lane *lanes;  /* one per shard */
     struct group *group;
@@ -55,7 +56,8 @@ struct group {
 /* What concerns one shard. */
 struct home {
     struct sm_mpsc returned;
-    struct sm_trace *staged, *staged_last; /* ordered: offered since the last release */
+    struct sm_trace *staged, *staged_last; /* ordered: offered since the last release; else: wait for room in a ring */
+    atomic_bool waiting;                   /* not ordered: some are staged */
 } SM_ALIGNED_LINE;
 
 struct ordered_trace {
@@ -72,7 +74,7 @@ struct sm_fanout {
     struct home *homes;
     bool threads;
     bool ordered;
-    bool stopped;
+    atomic_bool stopped;
     int64_t now_ns; /* INLINE: of the last poll */
     struct ordered_trace *sorted;
     size_t sorted_at, sorted_count, sorted_capacity;
@@ -274,6 +276,7 @@ static void sink_init(struct sm_fanout *f, const struct sm_fanout_config *config
     s->sink = use->sink;
     s->wants = use->wants;
     s->wants_ctx = use->wants_ctx;
+    s->required = use->required;
     s->fanout = f;
     s->lanes = aligned_zeroed(f->shards, sizeof *s->lanes);
     for (unsigned i = 0; i < f->shards; i++)
@@ -424,10 +427,17 @@ static uint64_t sink_queued_bytes(const struct sm_fanout *f, const struct sink *
     return pushed - released;
 }
 
+static bool is_acknowledged(const struct sm_trace *trace)
+{
+    return trace->source != 0 || trace->more_epochs; /* 0 is live traffic, whose senders have their answer */
+}
+
 static bool sink_has_room(const struct sm_fanout *f, const struct sink *s, struct lane *lane, const struct sm_trace *trace)
 {
     if (sm_ring_free_slots(&lane->ring, 1) == 0)
         return false;
+    if (s->required && is_acknowledged(trace) && !f->ordered)
+        return true;
     uint64_t queued = sink_queued_bytes(f, s);
     if (f->ordered)
         return queued < s->queue_bytes_max;
@@ -481,24 +491,80 @@ static bool distribute(struct sm_fanout *f, unsigned shard, struct sm_trace *tra
     return n > 0;
 }
 
-bool sm_fanout_offer(struct sm_fanout *f, unsigned shard, struct sm_trace *trace)
+static bool must_wait(struct sm_fanout *f, unsigned shard, const struct sm_trace *trace)
 {
-    if (f->sink_count == 0)
+    if (SM_LIKELY(!is_acknowledged(trace)))
         return false;
-    if (!f->ordered)
-        return distribute(f, shard, trace);
-    struct home *home = &f->homes[shard];
+    for (unsigned i = 0; i < f->sink_count; i++) {
+        struct sink *s = &f->sinks[i];
+        if (s->required && sink_wants(s, trace) && sm_ring_free_slots(&s->lanes[shard].ring, 1) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void stage(struct home *home, struct sm_trace *trace)
+{
     trace->next = NULL;
     if (home->staged)
         home->staged_last->next = trace;
     else
         home->staged = trace;
     home->staged_last = trace;
+}
+
+bool sm_fanout_offer(struct sm_fanout *f, unsigned shard, struct sm_trace *trace)
+{
+    if (f->sink_count == 0)
+        return false;
+    struct home *home = &f->homes[shard];
+    if (!f->ordered && !must_wait(f, shard, trace))
+        return distribute(f, shard, trace);
+    stage(home, trace);
+    if (!f->ordered)
+        atomic_store_explicit(&home->waiting, true, memory_order_relaxed);
     return true;
+}
+
+/* Not ordered: what waits goes out as far as there is room. */
+static void unstage(struct sm_fanout *f, unsigned shard)
+{
+    struct home *home = &f->homes[shard];
+    if (SM_LIKELY(!home->staged) || atomic_load_explicit(&f->stop_at_ns, memory_order_acquire) != INT64_MAX)
+        return;
+    while (home->staged && !must_wait(f, shard, home->staged)) {
+        struct sm_trace *trace = home->staged;
+        home->staged = trace->next;
+        if (!distribute(f, shard, trace))
+            sm_mpsc_push(&home->returned, &trace->home);
+    }
+    if (!home->staged)
+        atomic_store_explicit(&home->waiting, false, memory_order_relaxed);
+}
+
+bool sm_fanout_waiting(const struct sm_fanout *f, unsigned shard)
+{
+    return atomic_load_explicit(&f->homes[shard].waiting, memory_order_relaxed);
+}
+
+bool sm_fanout_behind(const struct sm_fanout *f)
+{
+    for (unsigned i = 0; i < f->shards; i++) {
+        if (sm_fanout_waiting(f, i))
+            return true;
+    }
+    for (unsigned i = 0; i < f->sink_count; i++) {
+        const struct sink *s = &f->sinks[i];
+        if (s->required && sink_queued_bytes(f, s) > s->queue_bytes_max / 2)
+            return true;
+    }
+    return false;
 }
 
 void sm_fanout_tick(struct sm_fanout *f, unsigned shard)
 {
+    if (!f->ordered)
+        unstage(f, shard);
     for (unsigned i = 0; i < f->sink_count; i++) {
         struct lane *lane = &f->sinks[i].lanes[shard];
         if (lane->unannounced_spans)
@@ -506,9 +572,27 @@ void sm_fanout_tick(struct sm_fanout *f, unsigned shard)
     }
 }
 
+/* After the end of the sinks: what still waited for room in a ring. */
+static struct sm_trace *lose_waiting(struct sm_fanout *f, unsigned shard)
+{
+    struct home *home = &f->homes[shard];
+    struct sm_trace *list = home->staged;
+    for (struct sm_trace *t = list; t; t = t->next) {
+        for (unsigned i = 0; i < f->sink_count; i++) {
+            count(&f->sinks[i].lanes[shard].kept, t->span_count);
+            count(&f->sinks[i].lanes[shard].lost, t->span_count);
+        }
+    }
+    home->staged = home->staged_last = NULL;
+    atomic_store_explicit(&home->waiting, false, memory_order_relaxed);
+    return list;
+}
+
 struct sm_trace *sm_fanout_collect(struct sm_fanout *f, unsigned shard)
 {
     struct sm_trace *list = NULL;
+    if (SM_UNLIKELY(f->homes[shard].staged && !f->ordered && atomic_load_explicit(&f->stopped, memory_order_acquire)))
+        list = lose_waiting(f, shard);
     for (struct sm_mpsc_node *n = sm_mpsc_reverse(sm_mpsc_take(&f->homes[shard].returned)); n;) {
         struct sm_mpsc_node *next = n->next;
         struct sm_trace *trace = SM_CONTAINER_OF(n, struct sm_trace, home);
@@ -633,6 +717,8 @@ bool sm_fanout_idle(const struct sm_fanout *f)
 /* Ordered use: what was held back and never released to the sinks. */
 static void lose_unreleased(struct sm_fanout *f)
 {
+    if (!f->ordered)
+        return;
     take_staged(f);
     for (; f->sorted_at < f->sorted_count; f->sorted_at++) {
         struct sm_trace *trace = f->sorted[f->sorted_at].trace;
@@ -688,6 +774,11 @@ unsigned sm_fanout_sink_count(const struct sm_fanout *f)
 const char *sm_fanout_sink_name(const struct sm_fanout *f, unsigned sink)
 {
     return f->sinks[sink].name;
+}
+
+bool sm_fanout_sink_required(const struct sm_fanout *f, unsigned sink)
+{
+    return f->sinks[sink].required;
 }
 
 static uint64_t sum_lanes(const struct sm_fanout *f, const struct sink *s, size_t counter_offset)

@@ -11,6 +11,10 @@
  * dropped, reason queue_full) and the others are not disturbed; one that is larger than the whole share still passes when
  * nothing else is queued. The check reads other shards' counters without a lock and may overshoot by one trace per shard.
  *
+ * Sources that acknowledge (Kafka) must not lose a trace at a sink that it would have to be read back from, the required ones: such
+ * traces go beyond the share there, and wait where a ring is full. In exchange whoever reads such a source stops while
+ * sm_fanout_behind is true; what is open then still finds its place, within the memory budget.
+ *
  * Threads. SM_FANOUT_THREADS: sinks of SM_SINK_THREAD_SHARED share one I/O thread, others have one each; time is the
  * monotonic clock. SM_FANOUT_INLINE: the same code without threads; nothing happens outside sm_fanout_poll, whose argument is
  * the time. For tests, scenarios and simulation.
@@ -43,6 +47,7 @@ struct sm_fanout_sink {
     uint32_t in_flight_max;      /* ops->in_flight_max */
     struct sm_sink_retry retry;  /* SM_SINK_RETRY_DEFAULT when initial_ns is 0 */
     uint64_t queue_bytes_max;    /* an equal share of the fan-out's */
+    bool required;               /* traces of sources that acknowledge are not dropped for want of room */
     /* Asked on the shard's thread (in ordered use: by sm_fanout_release) for each trace; false counts as filtered. NULL: all. */
     bool (*wants)(const void *ctx, const struct sm_trace *trace);
     const void *wants_ctx;
@@ -76,6 +81,12 @@ bool sm_fanout_offer(struct sm_fanout *f, unsigned shard, struct sm_trace *trace
 /* Shard thread, at its tick (about every 100 ms) and when it goes idle: makes sure that sinks learn of what was offered.
  * Between ticks sinks are woken only when about half a batch has come together. */
 void sm_fanout_tick(struct sm_fanout *f, unsigned shard);
+
+/* Shard thread: true when offered traces still wait for room in a ring. */
+bool sm_fanout_waiting(const struct sm_fanout *f, unsigned shard);
+
+/* Any thread: a required sink holds more than half its share, or traces wait for room. */
+bool sm_fanout_behind(const struct sm_fanout *f);
 
 /* Shard thread: traces that came home since the last call, linked by ->next (NULL: none). They belong to the caller. */
 struct sm_trace *sm_fanout_collect(struct sm_fanout *f, unsigned shard);
@@ -119,6 +130,7 @@ extern const struct sm_fanout_stat_info sm_fanout_stat_infos[SM_FANOUT_STAT_COUN
 /* Any thread, until sm_fanout_free. */
 unsigned sm_fanout_sink_count(const struct sm_fanout *f);
 const char *sm_fanout_sink_name(const struct sm_fanout *f, unsigned sink);
+bool sm_fanout_sink_required(const struct sm_fanout *f, unsigned sink);
 uint64_t sm_fanout_stat(const struct sm_fanout *f, unsigned sink, enum sm_fanout_stat stat);
 
 #endif

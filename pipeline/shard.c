@@ -912,7 +912,8 @@ void sm_shard_close_all(struct sm_shard *s, int64_t now_ns)
 
 bool sm_shard_quiet(const struct sm_shard *s)
 {
-    return s->map.count == 0 && s->asking.count == 0 && s->waiting.count == 0;
+    return s->map.count == 0 && s->asking.count == 0 && s->waiting.count == 0 &&
+           !sm_fanout_waiting(s->config.fanout, s->config.index);
 }
 
 void sm_shard_skip(struct sm_shard *s, int64_t now_ns)

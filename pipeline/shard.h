@@ -71,7 +71,7 @@ bool sm_shard_settle(struct sm_shard *s);
 
 /* Closes every window now (shutdown, end of replay). Fire and settle afterwards until sm_shard_quiet. */
 void sm_shard_close_all(struct sm_shard *s, int64_t now_ns);
-bool sm_shard_quiet(const struct sm_shard *s); /* nothing open, nothing parked */
+bool sm_shard_quiet(const struct sm_shard *s); /* nothing open, nothing parked, nothing waits for room at a sink */
 
 /* Nothing is open: jumps to now_ns without firing the ticks between. */
 void sm_shard_skip(struct sm_shard *s, int64_t now_ns);

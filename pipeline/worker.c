@@ -50,6 +50,9 @@ void sm_worker_count_not_traces(struct sm_worker *w)
 
 static void flight_idle(struct sm_worker *w, struct sm_flight *f)
 {
+    if (f->away)
+        sm_epochs_drop(w->away, f->batch.source, f->epoch);
+    f->away = false;
     sm_batch_clear(&f->batch);
     f->next = w->flights_idle;
     w->flights_idle = f;
@@ -188,6 +191,9 @@ static void dispatch(struct sm_worker *w, struct sm_flight *f)
         unsigned owner = owner_of(p, i);
         if (!f->routes[i].count || owner == w->index)
             continue;
+        if (!f->away)
+            f->epoch = sm_epochs_hold(w->away, f->batch.source, f->batch.epoch);
+        f->away = true;
         bool pushed = sm_ring_push(&p->workers[owner].rings[w->index], &f->routes[i]);
         SM_ASSERT(pushed);
         sm_loop_wake(p->workers[owner].loop);
@@ -199,6 +205,33 @@ static void dispatch(struct sm_worker *w, struct sm_flight *f)
         }
     }
     flight_release(f, w);
+}
+
+/* --- what is through --- */
+
+uint32_t sm_worker_epoch(const struct sm_worker *w)
+{
+    return w->epoch;
+}
+
+/* Why no shard's mark can be too high. A payload of epoch E that still has spans on their way to another worker's shard counts in
+ * w->away. It leaves w->away only here, on this thread, after the last shard has let go of it (acquire); by then each shard has
+ * held E for every trace that took spans of it, which has lowered its mark to E at least (epochs.h), and it publishes a higher one
+ * only when none of these traces lives any more. So the marks are read after the flights were collected. Spans of own shards
+ * are taken in by sm_worker_submit itself, and own marks are published by this thread with epochs that are not above those of
+ * later payloads. */
+uint32_t sm_worker_low_epoch(struct sm_worker *w, uint16_t source)
+{
+    flights_collect(w);
+    uint32_t low = sm_epochs_oldest(w->away, source);
+    for (unsigned i = 0; i < w->pipeline->config.shards; i++)
+        low = SM_MIN(low, sm_epochs_low(sm_shard_epochs(w->pipeline->shards[i]), source));
+    return low;
+}
+
+bool sm_worker_sinks_behind(const struct sm_worker *w)
+{
+    return sm_fanout_behind(w->pipeline->config.fanout);
 }
 
 /* --- submitting --- */
@@ -458,6 +491,7 @@ enum sm_rc sm_worker_init(struct sm_worker *w, struct sm_pipeline *p, unsigned i
     w->pipeline = p;
     w->index = index;
     w->payloads = sm_payload_pool_new(PAYLOADS_IDLE_BYTES);
+    w->away = sm_epochs_new();
     w->decoder.names = c->names;
     w->decoder.names_cache = sm_names_cache_new(c->names);
     w->decoder.scopes = sm_scopes_cache_new(c->scopes, w->decoder.names_cache);
@@ -479,6 +513,7 @@ void sm_worker_fini(struct sm_worker *w)
     if (w->loop)
         sm_loop_free(w->loop);
     flights_collect(w);
+    sm_epochs_free(w->away);
     while (w->flights_idle) {
         struct sm_flight *f = w->flights_idle;
         w->flights_idle = f->next;

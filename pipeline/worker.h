@@ -44,6 +44,15 @@ bool sm_worker_overloaded(struct sm_worker *w);
 
 /* Any thread: true above the hard mark of the memory budget. */
 bool sm_worker_is_full(const struct sm_worker *w);
+/* For sources that acknowledge (Kafka offsets), the worker's thread: the epoch of the payload that was submitted last, and the
+ * low-water mark of a source whose payloads are all submitted by this worker. Every payload of the source that was submitted in an
+ * earlier epoch is through: all of its spans are decided, and the sinks have let go of the traces that were kept. SM_EPOCH_NONE:
+ * everything is. */
+uint32_t sm_worker_epoch(const struct sm_worker *w);
+uint32_t sm_worker_low_epoch(struct sm_worker *w, uint16_t source);
+
+/* Any thread: what is kept is not written as fast as it comes (sm_fanout_behind). Sources that can wait should. */
+bool sm_worker_sinks_behind(const struct sm_worker *w);
 
 struct sm_payload_pool *sm_worker_payloads(struct sm_worker *w);
 struct sm_loop *sm_worker_loop(struct sm_worker *w);

@@ -25,6 +25,8 @@ struct sm_flight {
     uint32_t indexes_capacity;
     struct sm_route *routes; /* by shard */
     _Atomic uint32_t refs;
+    bool away;      /* other workers have parts of it: it counts in the worker's epochs until it is home */
+    uint32_t epoch; /* which it counts in */
     struct sm_flight *next;
 };
 
@@ -39,6 +41,7 @@ struct sm_worker {
     unsigned shard_count;
     struct sm_ring *rings; /* rings[i]: routes from worker i to this one */
     struct sm_flight *flights_idle;
+    struct sm_epochs *away; /* what is on its way to shards of other workers; only the worker looks at it */
     struct sm_stats stats;
     int64_t now_ns;  /* newest time seen; never goes back */
     uint32_t epoch;

@@ -1,6 +1,7 @@
 /* Jaeger's API v3. */
 #include "query/jaeger_v3.h"
 #include "base/json_out.h"
+#include "base/rfc3339.h"
 #include "query/jaeger.h"
 #include "query/shared_ids.h"
 #include "span/attr.h"
@@ -43,7 +44,7 @@ static enum sm_rc malformed(const struct sm_query_request *r, struct name name, 
 static enum sm_rc parse_time(const struct sm_query_request *r, struct name name, int64_t *ns, struct sm_err *err)
 {
     struct sm_str text = param(r, name);
-    return !text.len || sm_query_rfc3339(text, ns) == SM_OK ? SM_OK : malformed(r, name, err);
+    return !text.len || sm_rfc3339_parse(text, ns) == SM_OK ? SM_OK : malformed(r, name, err);
 }
 
 static enum sm_rc parse_duration(const struct sm_query_request *r, struct name name, uint64_t *ns, struct sm_err *err)

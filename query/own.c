@@ -2,6 +2,7 @@
 #include "query/own.h"
 #include "analysis/graph_out.h"
 #include "base/json_out.h"
+#include "base/rfc3339.h"
 
 static void fail(struct sm_query_reply *reply, uint16_t status, const char *text)
 {
@@ -20,7 +21,7 @@ static enum sm_rc parse_time(const struct sm_query_request *r, const char *name,
     int64_t v = 0;
     if (!text.len || (sm_query_int(text, ms) == SM_OK && *ms >= 0))
         return SM_OK;
-    if (sm_query_rfc3339(text, &v) != SM_OK)
+    if (sm_rfc3339_parse(text, &v) != SM_OK)
         return sm_err_set(err, SM_E_INVALID, "%s is neither RFC 3339 nor epoch milliseconds: %.*s", name,
                           (int)SM_MIN(text.len, (size_t)100), text.ptr);
     *ms = v / SM_MS;

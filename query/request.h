@@ -55,10 +55,6 @@ enum sm_rc sm_query_int(struct sm_str text, int64_t *value) SM_MUST_USE;
 /* Go's duration syntax: "1.2s", "100ms", "500us", "1h2m", "0"; units ns, us (also with a micro sign), ms, s, m, h. */
 enum sm_rc sm_query_go_duration(struct sm_str text, int64_t *ns) SM_MUST_USE;
 
-/* RFC 3339 with up to nine digits of a second, years 1970 to 2261. A space where the sign of the zone should be reads as '+',
- * which is what a client makes of it that does not encode its queries. */
-enum sm_rc sm_query_rfc3339(struct sm_str text, int64_t *ns) SM_MUST_USE;
-
 /* A time of Jaeger's first API. It is in microseconds, but some clients send milliseconds: below 10^14 it is taken for that. */
 enum sm_rc sm_query_epoch(struct sm_str text, int64_t *ns) SM_MUST_USE;
 

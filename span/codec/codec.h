@@ -70,5 +70,11 @@ extern const struct sm_codec sm_codec_jaeger_compact; /* thrift messages emitBat
 extern const struct sm_codec sm_codec_jaeger_binary;  /* the same, binary protocol */
 extern const struct sm_codec sm_codec_jaeger_batch;   /* thrift struct Batch, binary protocol */
 extern const struct sm_codec sm_codec_jaeger_proto;   /* PostSpansRequest of api_v2 */
+extern const struct sm_codec sm_codec_jaeger_span;    /* one Span of api_v2, protobuf */
+extern const struct sm_codec sm_codec_jaeger_json;    /* one Span of api_v2, JSON */
+extern const struct sm_codec sm_codec_jaeger_ui_json; /* traces as the query API gives them */
+/* What Kafka producers write, in whatever of these formats the bytes are: OTLP, lists of Zipkin spans, Jaeger's spans. */
+extern const struct sm_codec sm_codec_any;
+extern const struct sm_codec sm_codec_msgpack;        /* batches of the agent protocol */
 
 #endif

@@ -1,4 +1,5 @@
-/* Jaeger's protobuf (jaeger-idl, proto/api_v2/model.proto): PostSpansRequest{batch=1: Batch{spans=1, process=2}}.
+/* Jaeger's protobuf (jaeger-idl, proto/api_v2/model.proto): PostSpansRequest{batch=1: Batch{spans=1, process=2}}, and a Span by
+ * itself with its own process, which is what Jaeger's and the OpenTelemetry collector write to Kafka (`protobuf`, `jaeger_proto`).
  *
  * Known fields of another wire type than they should have refuse the request, as malformed bytes do. A span's own process goes
  * before the batch's. */
@@ -297,14 +298,16 @@ static bool read_request(struct reader *r, const uint8_t *p, size_t size)
     return ok && p == end;
 }
 
-static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, bool one_span, struct sm_err *err)
 {
     struct reader r;
     r.batch = batch;
     r.has_process = r.too_many = false;
     if (sm_jaeger_open(&r.j, d, batch, payload->size + payload->size / 4) != SM_OK)
         return sm_err_set(err, SM_E_NOMEM, "out of memory");
-    if (read_request(&r, payload->data, payload->size)) {
+    bool ok = one_span ? read_span(&r, sm_str(payload->data, payload->size), (struct sm_str){"", 0})
+                       : read_request(&r, payload->data, payload->size);
+    if (ok) {
         sm_jaeger_close(&r.j);
         return SM_OK;
     }
@@ -313,10 +316,25 @@ static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struc
         return sm_err_set(err, SM_E_NOMEM, "out of memory");
     if (r.too_many)
         return sm_err_set(err, SM_E_LIMIT, "more than %u spans in one request", d->limits.spans_max);
-    return sm_err_set(err, SM_E_INVALID, "malformed protobuf: not a jaeger.api_v2.PostSpansRequest");
+    return sm_err_set(err, SM_E_INVALID, "malformed protobuf: not a jaeger.api_v2.%s", one_span ? "Span" : "PostSpansRequest");
+}
+
+static enum sm_rc decode_request(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+{
+    return decode(d, payload, batch, false, err);
+}
+
+static enum sm_rc decode_span(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+{
+    return decode(d, payload, batch, true, err);
 }
 
 const struct sm_codec sm_codec_jaeger_proto = {
     .name = "jaeger_proto",
-    .decode = decode,
+    .decode = decode_request,
+};
+
+const struct sm_codec sm_codec_jaeger_span = {
+    .name = "jaeger_span",
+    .decode = decode_span,
 };

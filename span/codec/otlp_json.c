@@ -7,6 +7,7 @@
  * refuses the request.
  *
  * Members come in any order, so what spans belong to may follow them: scopes are set when their resource ends. */
+#include "base/base64.h"
 #include "base/json.h"
 #include "span/attr.h"
 #include "span/codec/build.h"
@@ -172,36 +173,6 @@ static bool read_hex(struct reader *r, size_t digits, struct sm_trace_id *id)
 
 static void read_any(struct reader *r, uint32_t depth);
 
-static uint8_t base64_value(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return (uint8_t)(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return (uint8_t)(c - 'a' + 26);
-    if (c >= '0' && c <= '9')
-        return (uint8_t)(c - '0' + 52);
-    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : 0xff;
-}
-
-/* Standard or URL-safe alphabet, padded or not. Returns the position behind what was decoded, NULL when it is malformed. */
-static uint8_t *decode_base64(const uint8_t *p, size_t n, uint8_t *out)
-{
-    uint32_t bits = 0;
-    while (n && p[n - 1] == '=')
-        n--;
-    if (n % 4 == 1)
-        return NULL;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t v = base64_value(p[i]);
-        if (v > 63)
-            return NULL;
-        bits = bits << 6 | v;
-        if (i % 4)
-            *out++ = (uint8_t)(bits >> (6 - i % 4 * 2));
-    }
-    return out;
-}
-
 enum any_field { ANY_STRING = 1, ANY_BOOL, ANY_INT, ANY_DOUBLE, ANY_ARRAY, ANY_KVLIST, ANY_BYTES };
 
 static void read_bytes_value(struct reader *r)
@@ -213,7 +184,7 @@ static void read_bytes_value(struct reader *r)
         return;
     sm_json_plain(&text, buffer, sizeof buffer);
     size_t at = sm_build_open_message(&r->b, ANY_BYTES);
-    uint8_t *end = decode_base64(text.ptr, text.len, r->b.p);
+    uint8_t *end = sm_base64_decode(sm_str(text.ptr, text.len), r->b.p);
     if (!end) {
         (void)fail(r, "invalid base64");
         return;

@@ -148,6 +148,50 @@ def jaeger_request():
     return field(1, field(1, span) + field(1, span + field(10, field(1, b"own"))) + field(2, field(1, b"svc")))
 
 
+def msgpack(v):
+    """None, numbers, texts, bytes, lists and dictionaries in the shortest form of maps and the longest of numbers."""
+    if v is None or isinstance(v, bool):
+        return {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[v]
+    if isinstance(v, int):
+        return struct.pack(">BQ", 0xCF, v) if v >= 0 else struct.pack(">Bq", 0xD3, v)
+    if isinstance(v, float):
+        return struct.pack(">Bd", 0xCB, v)
+    if isinstance(v, str):
+        return (bytes([0xA0 | len(v.encode())]) if len(v.encode()) < 32 else struct.pack(">BB", 0xD9, len(v.encode()))) + v.encode()
+    if isinstance(v, bytes):
+        return struct.pack(">BB", 0xC4, len(v)) + v
+    if isinstance(v, list):
+        return bytes([0x90 | len(v)]) + b"".join(map(msgpack, v))
+    return (bytes([0x80 | len(v)]) if len(v) < 16 else struct.pack(">BH", 0xDE, len(v))) + b"".join(
+        msgpack(key) + msgpack(value) for key, value in v.items())
+
+
+def agent_batch():
+    ids = {"trace": bytes(range(1, 17)), "id": bytes(range(1, 9))}
+    span = {**ids, "parent": bytes(range(2, 10)), "name": "op", "kind": 3, "start": 10**18, "end": 10**18 + 5, "status": 2, "message": "no",
+            "state": "a=b", "flags": 258, "attrs": {"error": True, "n": -1, "d": 0.5, "l": ["x", None, {"k": b"\0"}], "http.method": "GET"},
+            "events": [{"time": 10**18, "name": "e", "attrs": {"k": "v"}}], "links": [{**ids, "state": "c=d", "flags": 1}],
+            "dropped_attrs": 1}  # fmt: skip
+    return msgpack({"v": 1, "resource": {"service.name": "svc"}, "scope": {"name": "lib", "version": "1"}, "spans": [span, ids]})
+
+
+JAEGER_UI = (
+    b'{"data":[{"traceID":"1","spans":[{"traceID":"1","spanID":"2","flags":3,"operationName":"o\\u00e9","references":[{"refType":"CHILD_OF",'
+    b'"traceID":"1","spanID":"3"},{"refType":"FOLLOWS_FROM","traceID":"4","spanID":"5"}],"startTime":1700000000000000,"duration":5,'
+    b'"tags":[{"key":"s","type":"string","value":"t"},{"key":"error","type":"bool","value":true},{"key":"i","type":"int64","value":"-7"},'
+    b'{"key":"f","type":"float64","value":0.5},{"value":"AQID","key":"y","type":"binary"}],"logs":[{"timestamp":1700000000000001,'
+    b'"fields":[{"key":"event","type":"string","value":"e"}]}],"processID":"p1","warnings":null}],"processes":{"p1":{"serviceName":"svc",'
+    b'"tags":[{"key":"host","type":"string","value":"h"}]}},"warnings":null}],"total":0,"errors":null}'
+)
+JAEGER_JSON = (
+    b'{"traceId":"AAAAAAAAAAEAAAAAAAAAAg==","spanId":"AAAAAAAAAAM=","operationName":"o\\u00e9","references":[{"traceId":'
+    b'"AAAAAAAAAAEAAAAAAAAAAg==","spanId":"AAAAAAAAAAk="},{"refType":"FOLLOWS_FROM","traceId":"AAAAAAAAAAEAAAAAAAAABw==",'
+    b'"spanId":"AAAAAAAAAAg="}],"flags":3,"startTime":"2023-11-14T22:13:20.0000015Z","duration":"0.0025s","tags":[{"key":"s",'
+    b'"vStr":"t\\""},{"key":"error","vType":"BOOL","vBool":true},{"key":"i","vType":"INT64","vInt64":"-7"},{"key":"f","vType":3,'
+    b'"vFloat64":"NaN"},{"key":"y","vType":"BINARY","vBinary":"AQID"}],"logs":[{"timestamp":"2023-11-14T22:13:21Z","fields":'
+    b'[{"key":"event","vStr":"e"}]}],"process":{"serviceName":"svc","tags":[{"key":"host","vStr":"h"}]}}'
+)
+
 BINARY = jaeger_batch(thrift, lambda id_: b"\x0c" + struct.pack(">h", id_))
 COMPACT = jaeger_batch(compact, lambda id_: b"\x0c" + bytes([id_ << 1]))
 
@@ -176,9 +220,14 @@ SEEDS = {
                       b"\x80\1\0\4\0\0\0\x0femitZipkinBatch\0\0\0\0\x0f\0\1" + zipkin_thrift() + b"\0"],
     "jaeger_compact": [*(b"\x82\x81\0\x09emitBatch\x1c" + batch + b"\0" for batch in COMPACT), ZIPKIN_COMPACT],
     "jaeger_proto": [jaeger_request()],
+    "msgpack": [agent_batch(), agent_batch() * 2, msgpack({"spans": [{"trace": "1" * 32, "id": "2" * 16}], "x": [[[]]], "v": 1})],
+    "jaeger_ui_json": [JAEGER_UI, JAEGER_UI[9:-26], b'{"data":[]}\n{"spans":[{}]}'],
+    "jaeger_json": [JAEGER_JSON, b"{}"],
+    "any": [JAEGER_JSON, jaeger_request()[3:], ONE_SPAN, JSON, ZIPKIN, zipkin_proto_span(bytes(range(1, 9))), zipkin_thrift()],
     "otlp_proto": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span(), b""],
     "file": [JSON + b"\n" + JSON, JSON, ZIPKIN, framed(ONE_SPAN) * 2, ONE_SPAN, gzip.compress(JSON + b"\n", mtime=0) * 2,
-             gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20]],
+             gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20],
+             JAEGER_UI],
     "zipkin_any": [ZIPKIN, ZIPKIN_V1, zipkin_thrift(), zipkin_proto_span(bytes(range(1, 9)))],
     "views": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span()],
     "sampling": [SAMPLING, b"{}", b'{"default_strategy":{"type":"probabilistic","param":1e-3}}'],

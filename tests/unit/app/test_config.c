@@ -263,6 +263,17 @@ Test(config, addresses)
     }
 }
 
+Test(config, endpoints_of_zeromq)
+{
+    cr_expect_null(config->listen.zeromq_pull);
+    cr_expect_str_eq(set("listen.zeromq_pull=connect:tcp://host:5570"), "");
+    cr_expect_str_eq(config->listen.zeromq_pull, "connect:tcp://host:5570");
+    cr_expect_not_null(strstr(set("listen.zeromq_pull=127.0.0.1:5570"), "is not a ZeroMQ endpoint"));
+    clear();
+    cr_expect_str_eq(set("listen.zeromq_pull=off"), "");
+    cr_expect_null(config->listen.zeromq_pull);
+}
+
 Test(config, texts_have_lengths_and_no_control_characters)
 {
     cr_expect_str_eq(set("store.path=/var/lib/spanmill"), "");
@@ -387,7 +398,7 @@ Test(config, problems_name_file_line_column_key_and_the_nearest)
          "f.yaml:2:55: sinks[0].headers: needs a map of at most 200 headers\n"},
         {"analysis: {span_metrics: {dimensions: [{a: b}]}}\n",
          "f.yaml:1:41: analysis.span_metrics.dimensions: needs texts as values\n"},
-        {"gr\xc3\xbc\xc3\x9f: 1\n", "f.yaml:1:1: unknown key \"gr\xc3\xbc\xc3\x9f\"; valid here: workers, listen, tls, auth, cors, listeners, zipkin, windows, late, memory, "
+        {"gr\xc3\xbc\xc3\x9f: 1\n", "f.yaml:1:1: unknown key \"gr\xc3\xbc\xc3\x9f\"; valid here: workers, listen, tls, auth, cors, listeners, kafka, zipkin, zeromq, files, windows, late, memory, "
                                      "limits, rules, sampling, analysis, store, sinks, query, log\n"},
         {"a: 1\n---\nb: 2\n", NULL},
         {"workers: 1\n---\nworkers: 2\n", "f.yaml:1:1: holds more than one YAML document\n"},
@@ -571,7 +582,7 @@ Test(config, wrong_assignments)
         {"windows.idle", "--set: \"windows.idle\" is not key=value\n"},
         {"=2", "--set: \"=2\" is not key=value\n"},
         {"windows.idel=2s", "--set: unknown key \"windows.idel\"; did you mean \"idle\"?\n"},
-        {"windwos.idle=2s", "--set: unknown key \"windwos.idle\"; valid here: workers, listen, tls, auth, cors, listeners, zipkin, windows, late, memory, limits, "
+        {"windwos.idle=2s", "--set: unknown key \"windwos.idle\"; valid here: workers, listen, tls, auth, cors, listeners, kafka, zipkin, zeromq, files, windows, late, memory, limits, "
                             "rules, sampling, analysis, store, sinks, query, log\n"},
         {"idle=2s", "--set: unknown key \"idle\"; did you mean \"windows.idle\"?\n"},
         {"sinks[1].timeout=2s", "--set: sinks[1].timeout: there is no item \"1\"\n"},

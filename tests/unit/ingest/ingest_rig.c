@@ -14,7 +14,8 @@ void ingest_open(struct ingest *in, const struct sm_receiver_ops *ops)
     in->rig.memory_bytes = 1 << 30;
     rig_open(&in->rig);
     in->ops = ops;
-    in->listener.address = "127.0.0.1:0";
+    if (!in->listener.address)
+        in->listener.address = "127.0.0.1:0";
     if (!in->listener.http.connections_max)
         in->listener.http = sm_http_limits_default;
     if (!in->listener.inflate.bytes_max)

@@ -150,6 +150,19 @@ Test(file, zipkin_arrays)
     expect_packed(" \n" ZIPKIN "\n", strlen(ZIPKIN) + 3, 1, 2, &sm_codec_zipkin_any);
 }
 
+/* As it is downloaded, and as it looks after an editor. */
+Test(file, downloads_of_jaegers_ui)
+{
+    static const char *const texts[] = {
+        "{\"data\":[{\"spans\":[{\"traceID\":\"1\",\"spanID\":\"2\"}],\"processes\":{}}],\"total\":0}",
+        "\n{\n    \"data\": [\n        {\n            \"spans\": [{\"traceID\": \"1\", \"spanID\": \"2\"}]\n        }\n    ]\n}\n",
+        "{\"traceID\":\"1\",\"spans\":[{\"traceID\":\"1\",\"spanID\":\"2\"}]}",
+        "{ \"processes\": {}, \"spans\": [{\"traceID\": \"1\", \"spanID\": \"2\"}]}",
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(texts); i++)
+        expect_packed(texts[i], strlen(texts[i]), 1, 1, &sm_codec_jaeger_ui_json);
+}
+
 Test(file, length_prefixed_protobuf)
 {
     struct sm_buf b = framed_spans(100);

@@ -123,6 +123,15 @@ static bool offer(struct rig *r, unsigned shard, uint64_t id, uint32_t spans)
     return taken;
 }
 
+/* Of a source that acknowledges. */
+static bool offer_acknowledged(struct rig *r, uint64_t id, uint32_t spans)
+{
+    struct sm_trace *t = trace_new(0, id, spans);
+    r->kept_spans += spans;
+    t->source = 7;
+    return sm_fanout_offer(r->fanout, 0, t);
+}
+
 static void collect(struct rig *r)
 {
     for (unsigned shard = 0; shard < r->config.shards; shard++) {
@@ -189,6 +198,66 @@ Test(fanout, every_sink_gets_the_trace_and_it_comes_home_once)
         cr_assert_str_eq(sm_fanout_sink_name(r.fanout, i), r.sinks[i].name);
     }
     cr_assert(sm_fanout_idle(r.fanout));
+    rig_fini(&r);
+}
+
+Test(fanout, acknowledged_traces_go_beyond_the_share_of_a_required_sink)
+{
+    struct rig r;
+    rig_init(&r, 2, 1);
+    r.sinks[0].required = true;
+    r.fakes[0].stuck = r.fakes[1].stuck = true;
+    rig_start(&r);
+    cr_expect_not(sm_fanout_behind(r.fanout));
+    for (uint64_t id = 1; id <= 30; id++) /* 10 kB each; the share of each sink is 100 kB */
+        cr_assert(offer_acknowledged(&r, id, 20));
+    cr_expect(sm_fanout_behind(r.fanout));
+    cr_expect_eq(stat(&r, 0, SM_FANOUT_DROPPED_QUEUE_FULL), 0);
+    cr_expect_eq(stat(&r, 1, SM_FANOUT_DROPPED_QUEUE_FULL), 20 * 20, "of the other sink only");
+    cr_expect_not(offer(&r, 0, 31, 20), "live traffic has no right to that");
+    check_balance(&r);
+    rig_fini(&r);
+}
+
+Test(fanout, acknowledged_traces_wait_for_room_in_a_ring)
+{
+    struct rig r;
+    rig_init(&r, 1, 1);
+    r.config.ring_capacity = 4;
+    r.sinks[0].required = true;
+    rig_start(&r);
+    for (uint64_t id = 1; id <= 10; id++)
+        cr_assert(offer_acknowledged(&r, id, 1));
+    cr_expect(sm_fanout_waiting(r.fanout, 0));
+    cr_expect(sm_fanout_behind(r.fanout));
+    for (int64_t now = 1; sm_fanout_waiting(r.fanout, 0); now++) {
+        cr_assert_leq(now, 10);
+        sm_fanout_poll(r.fanout, now * SM_SEC);
+        sm_fanout_tick(r.fanout, 0);
+    }
+    sm_fanout_poll(r.fanout, 20 * SM_SEC);
+    sm_fanout_poll(r.fanout, 21 * SM_SEC);
+    cr_assert_eq(r.fakes[0].seen_count, 10);
+    for (unsigned i = 0; i < 10; i++)
+        cr_expect_eq(r.fakes[0].seen[i], i + 1, "in order");
+    cr_expect_not(sm_fanout_behind(r.fanout));
+    collect(&r);
+    rig_fini(&r);
+}
+
+Test(fanout, what_still_waits_at_the_end_is_counted)
+{
+    struct rig r;
+    rig_init(&r, 1, 1);
+    r.config.ring_capacity = 4;
+    r.sinks[0].required = true;
+    rig_start(&r);
+    for (uint64_t id = 1; id <= 10; id++)
+        cr_assert(offer_acknowledged(&r, id, 1));
+    sm_fanout_stop(r.fanout, 0);
+    collect(&r);
+    cr_expect_eq(r.came_home, 10);
+    cr_expect_eq(stat(&r, 0, SM_FANOUT_DROPPED_SHUTDOWN), 6);
     rig_fini(&r);
 }
 

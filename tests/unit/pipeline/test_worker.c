@@ -118,6 +118,62 @@ Test(worker, a_full_ring_refuses_the_payload_whole)
     cr_expect_eq(r.seen_count, 0);
 }
 
+/* --- what is through --- */
+
+static void submit_for(uint16_t source, const struct rig_span *spans, size_t n, int64_t now_ns)
+{
+    struct sm_buf b = {0};
+    struct sm_submit result;
+    rig_request(&b, spans, n);
+    struct sm_payload *p = rig_payload(&r, b.data, b.size, now_ns);
+    sm_worker_submit(r.worker, &sm_codec_otlp_proto, source, &p, &result);
+    cr_assert(result.rc == SM_OK && result.accepted == n, "%s", result.text);
+    sm_buf_fini(&b);
+}
+
+/* The other worker publishes marks of a later tick while the payload is still in the ring, takes it in, and lets go of it; whatever
+ * the moment, the mark stays at the payload's epoch until its trace is decided. */
+Test(worker, the_mark_waits_for_spans_on_their_way_to_another_worker)
+{
+    r.threads = true;
+    r.workers = r.shards = 2;
+    r.no_late = true;
+    rig_open(&r);
+    uint64_t ids[2];
+    ids_of_both_workers(ids);
+    struct sm_worker *other = sm_pipeline_worker(r.pipeline, 1);
+    int64_t t0 = r.pipeline->base_ns, t = t0 + 5 * SM_TICK_NS;
+    struct rig_span first = span_of(ids[1], 1);
+    submit_for(7, &first, 1, t0);
+    uint32_t epoch = sm_worker_epoch(r.worker);
+    other->epoch = epoch + 5;
+    sm_worker_tend(other); /* before it has seen the source at all */
+    cr_expect_eq(sm_worker_low_epoch(r.worker, 7), epoch, "in the ring");
+    sm_worker_turn(other, t);
+    cr_expect_eq(sm_worker_low_epoch(r.worker, 7), epoch, "open");
+    t += 7 * SM_SEC;
+    while (sm_worker_turn(other, t) || sm_worker_turn(r.worker, t))
+        ;
+    cr_expect_eq(rig_stat(&r, SM_STAT_CLOSED_ROOT), 1);
+    cr_expect_eq(sm_worker_low_epoch(r.worker, 7), epoch, "kept, but not yet written");
+    sm_fanout_poll(r.fanout, t);
+    sm_fanout_poll(r.fanout, t + SM_SEC);
+    cr_expect_eq(r.seen_count, 1);
+    sm_worker_tend(other);
+    cr_expect_gt(sm_worker_low_epoch(r.worker, 7), epoch, "through");
+
+    struct rig_span second = span_of(ids[1], 2); /* now the other one has published marks of this source */
+    submit_for(7, &second, 1, t);
+    epoch = sm_worker_epoch(r.worker);
+    other->epoch = epoch + 5;
+    sm_worker_tend(other);
+    cr_expect_eq(sm_worker_low_epoch(r.worker, 7), epoch, "in the ring");
+    sm_worker_catch_up(other); /* taken in, not published since */
+    cr_expect_eq(sm_worker_low_epoch(r.worker, 7), epoch, "open");
+    cr_expect_eq(sm_epochs_oldest(r.worker->away, 7), SM_EPOCH_NONE, "no longer on its way");
+    rig_close(&r);
+}
+
 /* --- turns --- */
 
 /* Closing thousands of windows of one tick is cut into slices, so that sockets are served between them. */
