@@ -266,6 +266,8 @@ static void write_lags(const struct sm_kafka_list *list, struct sm_prom *p)
 void sm_kafka_collect(void *ctx, struct sm_prom *p)
 {
     const struct sm_kafka_list *list = ctx;
+    if (list->count == 0)
+        return;
     for (size_t f = 0; f < SM_ARRAY_LEN(figures); f++) {
         sm_prom_family(p, figures[f].name, figures[f].type, figures[f].help);
         for (size_t i = 0; i < list->count; i++)
