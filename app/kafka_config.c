@@ -170,6 +170,7 @@ static enum sm_rc open_consumer(struct sm_kafka_set *set, const struct sm_config
         .earliest = k->initial_offset == SM_CONFIG_KAFKA_EARLIEST,
         .codec = codecs[k->encoding],
         .members = k->members_max,
+        .first_worker = (unsigned)set->list.count,
         .message_bytes_max = k->message_bytes_max,
         .dead_letter = k->dead_letter,
         .properties = c->properties,

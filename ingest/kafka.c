@@ -114,12 +114,13 @@ struct sm_kafka *sm_kafka_new(const struct sm_kafka_options *options)
 
 static enum sm_rc open_member(struct sm_kafka *k, struct sm_pipeline *pipeline, unsigned index, unsigned members, struct sm_err *err)
 {
+    unsigned workers = sm_pipeline_worker_count(pipeline), worker = (k->options.first_worker + index) % workers;
     struct sm_kafka_member_options o = {
         .consumer = &k->options,
         .counters = &k->counters,
-        .worker = sm_pipeline_worker(pipeline, index),
-        .worker_index = index,
-        .worker_count = sm_pipeline_worker_count(pipeline),
+        .worker = sm_pipeline_worker(pipeline, worker),
+        .worker_index = worker,
+        .worker_count = workers,
         .conf = rd_kafka_conf_new(),
         .letters_conf = k->options.dead_letter ? rd_kafka_conf_new() : NULL,
     };

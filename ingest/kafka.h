@@ -35,6 +35,7 @@ struct sm_kafka_options {
     bool earliest;               /* where a group without offsets begins; else with what comes next */
     const struct sm_codec *codec;
     uint32_t members;            /* at most; 0: one per worker */
+    unsigned first_worker;       /* where they begin, so that consumers of few members do not meet */
     uint64_t message_bytes_max;
     const char *dead_letter;     /* topic; NULL: none */
     const struct sm_kafka_property *properties; /* brokers, security and whatever the user sets */
