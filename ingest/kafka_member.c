@@ -329,6 +329,8 @@ static void retry_held(struct sm_kafka_member *m)
         rd_kafka_message_destroy(message);
         done++;
     }
+    if (done == 0)
+        return;
     m->held_count -= done;
     memmove(m->held, m->held + done, m->held_count * sizeof *m->held);
 }
