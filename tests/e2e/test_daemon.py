@@ -1,12 +1,13 @@
 """Starting, serving, draining, stopping, as an operator sees it."""
 import signal
 import socket
+import time
 import urllib.error
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from conftest import LISTENERS, QUICK, get, otlp, poll, post
+from conftest import BINARY, LISTENERS, QUICK, get, otlp, poll, post
 
 
 def test_starts_with_a_line_per_listener_and_ends_clean(daemon):
@@ -152,3 +153,17 @@ def test_spans_that_break_a_limit_are_refused_one_by_one(daemon):
     assert d.stat("spanmill_spans_rejected_total", reason="invalid_trace_id") == 1
     assert d.stat("spanmill_spans_rejected_total", reason="invalid_span_id") == 1
     d.check_balance()
+
+
+@pytest.mark.skipif("tsan" in BINARY, reason="ThreadSanitizer does not know of the threads that librdkafka starts")
+def test_kafka_brokers_that_are_not_there(daemon):
+    """The log says so; everything else works, and the end does not wait for them. With a broker: test_kafka.py."""
+    d = daemon(*QUICK, "kafka=[{name: spans, brokers: '127.0.0.1:9', topics: spans, dead_letter: dead}]")
+    poll(lambda: d.event("kafka_unreachable"), "the log says so")
+    assert get(d.urls["Prometheus"].replace("/metrics", "/-/ready"))
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root")))[0] == 200
+    poll(lambda: d.stored_spans(1), "it is stored")
+    assert d.stat("spanmill_kafka_messages_total") == 0
+    started = time.monotonic()
+    assert d.end() == 0
+    assert time.monotonic() - started < 20

@@ -315,6 +315,36 @@ def test_a_clean_end_commits_everything(kafka, daemon):
     assert again.stat("spanmill_kafka_messages_total") == 1
 
 
+def test_offsets_wait_for_the_sync(kafka, daemon):
+    """What is written but not synced can be read, and would not survive a crash of the machine."""
+    topic = Topic(kafka)
+    d = daemon(*QUICK, "store.sync=1h", topic.consumer())
+    topic.produce(traces(1, 20))
+    poll(lambda: d.stat("spanmill_sink_spans_delivered_total", sink="store") == 40, "the sink is through", seconds=60)
+    assert missing_in([d], range(1, 21)) == []
+    assert d.stat("spanmill_store_sequence_durable") < 20
+    until = time.monotonic() + 3
+    poll(lambda: time.monotonic() > until, "some ticks and commits")
+    assert topic.committed() == [0]
+    assert d.end() == 0
+    assert topic.committed() == topic.ends() == [20], "the end syncs"
+
+
+def test_static_members_have_names_of_their_own(kafka, daemon):
+    from confluent_kafka.admin import AdminClient
+
+    topic = Topic(kafka, partitions=2)
+    d = daemon(*QUICK, topic.consumer().replace("options: {", "options: {group.instance.id: me, "))
+    poll(lambda: d.stat("spanmill_kafka_partitions") == 2, "it has both")
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    members = admin.describe_consumer_groups([topic.group])[topic.group].result().members
+    assert sorted(m.group_instance_id for m in members) == ["me-0", "me-1"]
+    topic.produce(traces(1, 5))
+    poll(lambda: not missing_in([d], range(1, 6)), "it reads")
+    assert d.end() == 0
+    assert topic.members() == 2, "static members stay until their session ends"
+
+
 def test_lag_is_told(kafka, daemon):
     topic = Topic(kafka, partitions=2)
     topic.produce([(m, None, None, i % 2) for i, m in enumerate(traces(1, 10))])
