@@ -19,14 +19,12 @@ struct sm_kafka {
 
 /* ---- properties ---- */
 
-/* What our bookkeeping rests on, and what a user may change with `options`. Each member fetches ahead by itself: the defaults of
- * librdkafka would hold 64 MiB each. */
+/* What our bookkeeping rests on, and what a user may change with `options`. */
 static const struct sm_kafka_property fixed[] = {{"enable.auto.commit", "true"}, {"enable.auto.offset.store", "false"}};
 static const struct sm_kafka_property defaults[] = {
     {"client.id", "spanmill"},
     {"partition.assignment.strategy", "cooperative-sticky"},
     {"auto.commit.interval.ms", "1000"},
-    {"queued.max.messages.kbytes", "16384"},
     {"fetch.wait.max.ms", "100"},
 };
 
@@ -85,12 +83,25 @@ static enum sm_rc name_instance(rd_kafka_conf_t *conf, unsigned index, unsigned 
     return set(conf, &(struct sm_kafka_property){"group.instance.id", own}, err);
 }
 
+/* librdkafka would hold 64 MiB for each member, and ask for 50 MiB at once. */
+static enum sm_rc limit_fetching(const struct sm_kafka *k, rd_kafka_conf_t *conf, struct sm_err *err)
+{
+    char kbytes[24], bytes[24];
+    uint64_t most = SM_MIN(SM_MAX(k->options.fetch_bytes_max, SM_MIB), 64 * SM_MIB);
+    snprintf(kbytes, sizeof kbytes, "%llu", (unsigned long long)(most / SM_KIB));
+    snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)most);
+    struct sm_kafka_property limits[] = {{"queued.max.messages.kbytes", kbytes}, {"fetch.max.bytes", bytes}};
+    return set_all(conf, limits, SM_ARRAY_LEN(limits), err);
+}
+
 static enum sm_rc configure_consumer(const struct sm_kafka *k, rd_kafka_conf_t *conf, unsigned index, unsigned members,
                                      struct sm_err *err)
 {
     const struct sm_kafka_options *o = &k->options;
     struct sm_kafka_property own[] = {{"group.id", o->group}, {"auto.offset.reset", o->earliest ? "earliest" : "latest"}};
     enum sm_rc rc = set_all(conf, defaults, SM_ARRAY_LEN(defaults), err);
+    if (rc == SM_OK)
+        rc = limit_fetching(k, conf, err);
     if (rc == SM_OK)
         rc = set_all(conf, o->properties, o->property_count, err);
     if (rc == SM_OK)

@@ -43,6 +43,7 @@ struct sm_kafka_member {
     unsigned partition_count;
     struct partition *last_found;
     uint64_t partitions_made;
+    uint32_t source_uses[SM_EPOCH_SOURCES_MAX]; /* by its partitions */
     rd_kafka_message_t **held; /* taken from librdkafka, not submitted yet; oldest first */
     unsigned held_count, held_capacity;
     int64_t held_since_ns;
@@ -73,12 +74,9 @@ static uint16_t choose_source(const struct sm_kafka_member *m)
 {
     unsigned first = m->options.worker_index + 1, step = m->options.worker_count, best = first, best_uses = UINT32_MAX;
     for (unsigned source = first; source < SM_EPOCH_SOURCES_MAX && best_uses; source += step) {
-        unsigned uses = 0;
-        for (unsigned i = 0; i < m->partition_count; i++)
-            uses += m->partitions[i]->source == source;
-        if (uses < best_uses) {
+        if (m->source_uses[source] < best_uses) {
             best = source;
-            best_uses = uses;
+            best_uses = m->source_uses[source];
         }
     }
     return (uint16_t)best;
@@ -111,6 +109,7 @@ static void partition_add(struct sm_kafka_member *m, const char *topic, int32_t 
                             .id = ++m->partitions_made,
                             .next = SM_OFFSET_NONE};
     sm_offsets_init(&p->offsets);
+    m->source_uses[p->source]++;
     m->partitions = sm_xrealloc(m->partitions, (m->partition_count + 1) * sizeof *m->partitions);
     m->partitions[m->partition_count++] = p;
     add(&m->options.counters->partitions, 1);
@@ -141,6 +140,7 @@ static void partition_remove(struct sm_kafka_member *m, const char *topic, int32
     m->partitions[i] = m->partitions[--m->partition_count];
     m->last_found = NULL;
     drop_held_of(m, p);
+    m->source_uses[p->source]--;
     sm_offsets_fini(&p->offsets);
     free(p->topic);
     free(p);

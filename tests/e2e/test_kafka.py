@@ -330,6 +330,18 @@ def test_offsets_wait_for_the_sync(kafka, daemon):
     assert topic.committed() == topic.ends() == [20], "the end syncs"
 
 
+def test_without_a_store_offsets_wait_for_the_sinks(kafka, daemon, collector):
+    topic = Topic(kafka)
+    sink = collector(script=[503] * 8)
+    d = daemon(*QUICK, "store.enabled=false", topic.consumer(), sink.sink(retry="{initial: 300ms, max: 300ms}"))
+    topic.produce(traces(1, 10))
+    poll(lambda: sink.requests >= 5, "it is refused")
+    assert topic.committed() == [0]
+    sink.wait(20)
+    wait_until_taken(topic)
+    assert len(sink.spans) == 20
+
+
 def test_static_members_have_names_of_their_own(kafka, daemon):
     from confluent_kafka.admin import AdminClient
 
