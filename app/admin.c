@@ -1,6 +1,8 @@
 /* The metrics listener. */
 #include "app/admin.h"
 
+#include "base/gzip.h"
+
 #include <stdlib.h>
 
 struct sm_admin {
@@ -10,17 +12,65 @@ struct sm_admin {
     void (*before_scrape)(void *ctx);
     void *ctx;
     bool ready;
+    size_t scrape_bytes; /* of the last one */
 };
 
+enum { DRAIN_BYTES = 64 << 10 };
+
+struct packing {
+    struct sm_gzip *gzip;
+    struct sm_buf packed;
+};
+
+static void pack(void *ctx, struct sm_buf *out)
+{
+    struct packing *p = ctx;
+    sm_gzip_put(p->gzip, sm_buf_str(out), &p->packed);
+    sm_buf_clear(out);
+}
+
+static void scrape_packed(const struct sm_admin *a, enum sm_prom_format format, struct sm_gzip *gzip, struct sm_buf *out)
+{
+    struct packing p = {.gzip = gzip};
+    struct sm_buf text = {0};
+    sm_prom_registry_scrape(a->registry, format, &(struct sm_prom_drain){DRAIN_BYTES, pack, &p}, &text);
+    pack(&p, &text);
+    sm_gzip_end(gzip, &p.packed);
+    sm_buf_fini(&text);
+    *out = p.packed;
+}
+
+/* Room for what there was last time at once: a buffer that doubles would hold twice of it and copy it. */
+static void scrape_plain(struct sm_admin *a, enum sm_prom_format format, struct sm_buf *out)
+{
+    sm_buf_reserve(out, a->scrape_bytes + a->scrape_bytes / 16);
+    sm_prom_registry_scrape(a->registry, format, NULL, out);
+    a->scrape_bytes = out->size;
+}
+
+/* Thousands of series are megabytes of text: what a client takes compressed is compressed while it is written, and the rest is
+ * sent from where it was written. */
 static void reply_metrics(struct sm_admin *a, struct sm_http_exchange *x)
 {
+    static const struct sm_http_header packed_headers[] = {{SM_STR("content-encoding"), SM_STR("gzip")},
+                                                           {SM_STR("vary"), SM_STR("accept-encoding")}};
     struct sm_buf out = {0};
     enum sm_prom_format format = sm_prom_negotiate(x->known[SM_HTTP_ACCEPT]);
     if (a->before_scrape)
         a->before_scrape(a->ctx);
-    sm_prom_registry_scrape(a->registry, format, &out);
-    sm_http_reply(x, 200, sm_prom_content_type(format), sm_buf_str(&out));
-    sm_buf_fini(&out);
+    struct sm_gzip *gzip = sm_gzip_accepted(x->known[SM_HTTP_ACCEPT_ENCODING]) ? sm_gzip_new() : NULL;
+    if (gzip)
+        scrape_packed(a, format, gzip, &out);
+    else
+        scrape_plain(a, format, &out);
+    sm_http_respond(x, &(struct sm_http_response){.status = 200,
+                                                  .content_type = sm_str_c(sm_prom_content_type(format)),
+                                                  .headers = packed_headers,
+                                                  .headers_n = gzip ? SM_ARRAY_LEN(packed_headers) : 0,
+                                                  .body = sm_buf_str(&out),
+                                                  .release = free,
+                                                  .release_arg = out.data});
+    sm_gzip_free(gzip);
 }
 
 static void on_request(void *ctx, struct sm_http_exchange *x)

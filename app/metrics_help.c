@@ -42,7 +42,7 @@ static void scrape_engine(const struct sm_config *config, struct sm_buf *out)
     sm_prom_registry_add(registry, "store", sm_own_metrics_store_stats, &store);
     sm_prom_registry_add(registry, "kafka", sm_kafka_collect, &kafka);
     sm_prom_registry_add(registry, "query", sm_own_metrics_query, &query);
-    sm_prom_registry_scrape(registry, SM_PROM_TEXT, out);
+    sm_prom_registry_scrape(registry, SM_PROM_TEXT, NULL, out);
     sm_prom_registry_free(registry);
     sm_kafka_free(consumer);
     sm_pipeline_close_all(e->pipeline);

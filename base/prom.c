@@ -123,6 +123,7 @@ void sm_prom_begin(struct sm_prom *p, struct sm_buf *out, enum sm_prom_format fo
     p->name = NULL;
     p->stem_size = 0;
     p->seen_count = 0;
+    p->drain = NULL;
 }
 
 void sm_prom_end(struct sm_prom *p)
@@ -171,6 +172,8 @@ void sm_prom_family(struct sm_prom *p, const char *name, enum sm_prom_type type,
 static void put_series(struct sm_prom *p, size_t name_size, const char *suffix, struct sm_str labels,
                        struct sm_str extra)
 {
+    if (p->drain && p->out->size >= p->drain->size)
+        p->drain->take(p->drain->ctx, p->out);
     sm_buf_put(p->out, p->name, name_size);
     sm_buf_puts(p->out, suffix);
     if (labels.len || extra.len) {
@@ -308,10 +311,12 @@ void sm_prom_registry_add(struct sm_prom_registry *r, const char *name, void (*c
     r->collectors[r->count++] = (struct collector){name, collect, ctx};
 }
 
-void sm_prom_registry_scrape(const struct sm_prom_registry *r, enum sm_prom_format format, struct sm_buf *out)
+void sm_prom_registry_scrape(const struct sm_prom_registry *r, enum sm_prom_format format, const struct sm_prom_drain *drain,
+                             struct sm_buf *out)
 {
     struct sm_prom p;
     sm_prom_begin(&p, out, format);
+    p.drain = drain;
     for (unsigned i = 0; i < r->count; i++)
         r->collectors[i].collect(r->collectors[i].ctx, &p);
     sm_prom_end(&p);

@@ -37,6 +37,14 @@ struct sm_prom {
     size_t stem_size; /* bytes of the name without a counter's "_total" */
     const char *seen[SM_PROM_FAMILIES_MAX];
     unsigned seen_count;
+    const struct sm_prom_drain *drain;
+};
+
+/* Takes what has been written, so that a large exposition is never in memory as a whole. */
+struct sm_prom_drain {
+    size_t size; /* of the buffer, from which on `take` is called between two samples; take empties the buffer */
+    void (*take)(void *ctx, struct sm_buf *out);
+    void *ctx;
 };
 
 /* The value of the Content-Type header. */
@@ -92,7 +100,8 @@ void sm_prom_registry_free(struct sm_prom_registry *r);
  * aborts); `name` and `ctx` must outlive the registry. Not while a scrape is under way. */
 void sm_prom_registry_add(struct sm_prom_registry *r, const char *name, void (*collect)(void *ctx, struct sm_prom *p),
                           void *ctx);
-/* A whole exposition. One thread at a time. */
-void sm_prom_registry_scrape(const struct sm_prom_registry *r, enum sm_prom_format format, struct sm_buf *out);
+/* A whole exposition. One thread at a time. drain NULL: all of it stays in `out`; else its end does. */
+void sm_prom_registry_scrape(const struct sm_prom_registry *r, enum sm_prom_format format, const struct sm_prom_drain *drain,
+                             struct sm_buf *out);
 
 #endif

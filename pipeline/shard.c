@@ -193,7 +193,7 @@ static void heavy_note(struct sm_shard *s, struct sm_trace *t)
  * in any case. */
 static bool add_chunk(struct sm_shard *s, struct sm_trace *t, uint32_t least)
 {
-    size_t grown = SM_MIN(((size_t)t->bytes + t->heads_size) / CHUNK_GROWTH, (size_t)CHUNK_BYTES_MAX);
+    size_t grown = SM_MIN((size_t)t->memory / CHUNK_GROWTH, (size_t)CHUNK_BYTES_MAX);
     size_t size = SM_MIN(SM_MAX((size_t)t->group_size, grown), (size_t)CHUNK_BYTES_MAX);
     struct sm_chunk *chunk = chunk_new(s, t, SM_MAX(size, (size_t)least));
     if (!chunk)
@@ -280,6 +280,21 @@ static bool has_span(const struct sm_span *heads, uint32_t count, uint64_t span_
     return false;
 }
 
+/* The spans of a sealed trace whose skeleton is still there, in s->context; false when it is not. */
+static bool read_context(struct sm_shard *s, struct sm_trace_id id, int64_t now_ns, uint32_t *count)
+{
+    const struct sm_skeleton *skeleton = sm_skeletons_find(s->skeletons, id, now_ns, count);
+    if (!skeleton)
+        return false;
+    if (*count > s->context_capacity) {
+        free(s->context);
+        s->context = sm_xmalloc(*count * sizeof *s->context);
+        s->context_capacity = *count;
+    }
+    sm_skeletons_read(skeleton, s->context);
+    return true;
+}
+
 /* A span of a dropped trace. While its skeleton is there the span still enters graph and metrics; after that it is only
  * counted. A span that must be kept (an error, debug) and is news opens a window with a decision of its own: it changes what
  * is known of the trace, or the filter took it for another's. NULL: the span needs no trace. */
@@ -288,9 +303,9 @@ static struct sm_trace *trace_for_dropped(struct sm_shard *s, uint64_t hash, str
 {
     static const struct sm_decision dropped = {.threshold = SM_THRESHOLD_NEVER, .rule = SM_RULE_DEFAULT};
     uint32_t count = 0;
-    const struct sm_span *skeleton = sm_skeletons_find(s->skeletons, id, b->arrived_ns, &count);
+    bool skeleton = read_context(s, id, b->arrived_ns, &count);
     struct sm_trace *t;
-    if ((span->flags & NEWS) && !has_span(skeleton, count, span->span_id)) {
+    if ((span->flags & NEWS) && !has_span(s->context, count, span->span_id)) {
         t = trace_open(s, hash, id, b);
         if (t)
             t->reopened = true;
@@ -357,16 +372,15 @@ static SM_COLD void hold_other_source(struct sm_shard *s, struct sm_trace *t, co
 SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_span *span, const uint8_t *bytes,
                       const struct sm_batch *b)
 {
-    uint32_t head_size = sm_span_head_size(span), size = span->size;
-    bool fits = sm_trace_room(t) >= head_size + size || add_chunk(s, t, head_size + size);
-    t->group_size -= head_size + size;
+    uint32_t size = sm_trace_span_size(span);
+    bool fits = sm_trace_room(t) >= size || add_chunk(s, t, size);
+    t->group_size -= size;
     if (SM_UNLIKELY(!fits)) {
         sm_stats_add(s->config.stats, SM_STAT_SPANS_DROPPED_NOMEM, 1);
         return;
     }
     sm_trace_put(t, span, bytes);
-    t->heads_size += head_size;
-    t->bytes += size;
+    t->bytes += span->size;
     t->span_count++;
     t->span_flags |= span->flags;
     t->has_root |= span->parent_id == 0;
@@ -376,7 +390,7 @@ SM_INLINE void append(struct sm_shard *s, struct sm_trace *t, const struct sm_sp
         t->end_ns = SM_MAX(t->end_ns, sm_span_end_ns(span));
     }
     s->spans_open++;
-    s->bytes_open += size;
+    s->bytes_open += span->size;
     if (SM_UNLIKELY(t->source != b->source))
         hold_other_source(s, t, b);
     if (SM_UNLIKELY(t->span_count >= s->config.windows.max_spans || t->bytes >= s->config.windows.max_bytes) && !t->parked)
@@ -462,11 +476,11 @@ static void make_room(struct sm_shard *s, const struct sm_batch *b, const uint32
     for (uint32_t i = 0; i < n; i++) {
         const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
         if (SM_LIKELY(traces[i] != NULL))
-            traces[i]->group_size += sm_span_head_size(span) + span->size;
+            traces[i]->group_size += sm_trace_span_size(span);
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct sm_span *span = sm_batch_span(b, index_at(indexes, i));
-        uint32_t size = sm_span_head_size(span) + span->size;
+        uint32_t size = sm_trace_span_size(span);
         if (SM_UNLIKELY(!traces[i]))
             continue;
         if (sm_trace_room(traces[i]) < size && !add_chunk(s, traces[i], size))
@@ -496,25 +510,11 @@ static void take_out_duplicates(struct sm_shard *s, struct sm_trace *t, const st
     t->bytes -= v->duplicate_bytes;
 }
 
-/* The spans that went before, out of the ring, which may move on while they are used. Returns how many. */
-static uint32_t copy_context(struct sm_shard *s, const struct sm_trace *t)
-{
-    uint32_t count = 0;
-    const struct sm_span *skeleton = sm_skeletons_find(s->skeletons, t->id, t->opened_ns, &count);
-    if (!skeleton)
-        return 0;
-    if (count > s->context_capacity) {
-        free(s->context);
-        s->context = sm_xmalloc(count * sizeof *s->context);
-        s->context_capacity = count;
-    }
-    memcpy(s->context, skeleton, count * sizeof *s->context);
-    return count;
-}
-
 static const struct sm_view *lay_out(struct sm_shard *s, struct sm_trace *t, bool with_context)
 {
-    uint32_t context_count = with_context ? copy_context(s, t) : 0;
+    uint32_t context_count = 0;
+    if (with_context)
+        (void)read_context(s, t->id, t->opened_ns, &context_count);
     const struct sm_view *v = sm_view_build_late(s->scratch, t, s->context, context_count);
     if (SM_UNLIKELY(v->duplicates))
         take_out_duplicates(s, t, v);
@@ -672,7 +672,7 @@ static void find_anew(struct sm_shard *s, struct group *g, struct sm_trace *t)
         uint32_t k = index_at(g->indexes, i);
         const struct sm_span *span = sm_batch_span(g->batch, k);
         g->traces[i] = &again;
-        t->group_size -= sm_span_head_size(span) + span->size;
+        t->group_size -= sm_trace_span_size(span);
         s->ids_joined -= g->batch->items[k].trace.hi != t->id.hi;
     }
 }
@@ -689,7 +689,7 @@ static SM_COLD struct sm_trace *find_again(struct sm_shard *s, struct group *g)
         find_anew(s, g, t);
     t = found_or_opened(s, hash, g->batch, k, t, match);
     if (t)
-        t->group_size += sm_span_head_size(span) + span->size;
+        t->group_size += sm_trace_span_size(span);
     return t;
 }
 

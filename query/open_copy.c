@@ -27,6 +27,16 @@ static struct sm_str put(struct sm_open_copy *copy, struct sm_str text)
     return at;
 }
 
+static struct sm_str put_whole(struct sm_open_copy *copy, struct sm_trace_id id, const struct sm_span *span, const uint8_t *bytes,
+                               const struct sm_names *names)
+{
+    struct sm_str at = {(const char *)(uintptr_t)copy->text.size, span->size};
+    uint8_t lead[SM_LEAD_SIZE_MAX];
+    sm_buf_put(&copy->text, lead, (size_t)(sm_lead_put(lead, id, span, names) - lead));
+    sm_buf_put_str(&copy->text, sm_lead_rest(span, bytes));
+    return at;
+}
+
 static void resolve(const struct sm_open_copy *copy, struct sm_str *text)
 {
     *text = text->len ? sm_str(copy->text.data + (uintptr_t)text->ptr, text->len) : (struct sm_str){"", 0};
@@ -72,7 +82,8 @@ static void make_room(struct sm_open_copy *copy, uint32_t spans)
     }
 }
 
-bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, const struct sm_scopes *scopes)
+bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, const struct sm_names *names,
+                      const struct sm_scopes *scopes)
 {
     size_t size_before = copy->text.size;
     uint32_t first = copy->span_count;
@@ -84,7 +95,7 @@ bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, c
     while (sm_trace_next(&it, &span, &bytes) && copy->span_count - first < trace->span_count) {
         struct sm_encode_span *e = &copy->spans[copy->span_count];
         put_scope(copy, scopes, span->scope_id, &known, e);
-        e->bytes = put(copy, sm_str(bytes, span->size));
+        e->bytes = put_whole(copy, trace->id, span, bytes, names);
         copy->span_count++;
     }
     if (copy->text.overflow) {

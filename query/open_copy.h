@@ -30,7 +30,8 @@ void sm_open_copy_reset(struct sm_open_copy *copy, uint64_t bytes_max);
 void sm_open_copy_fini(struct sm_open_copy *copy);
 
 /* Copies a settled trace; false when it does not fit, then nothing of it is there. */
-bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, const struct sm_scopes *scopes);
+bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, const struct sm_names *names,
+                      const struct sm_scopes *scopes);
 
 /* After the last addition. */
 void sm_open_copy_finish(struct sm_open_copy *copy);

@@ -161,7 +161,7 @@ struct get {
 static void copy_by_id(void *ctx, const struct sm_trace *trace)
 {
     struct sm_source *s = ctx;
-    sm_open_copy_add(&s->open, trace, s->config.scopes);
+    sm_open_copy_add(&s->open, trace, s->config.names, s->config.scopes);
 }
 
 static struct sm_open_trace *find_open(struct sm_source *s, struct sm_trace_id id)
@@ -248,7 +248,7 @@ static struct sm_str service_of(const struct sm_source *s, const struct sm_span 
 
 static struct sm_str name_of(const struct sm_source *s, const struct sm_span *span, const uint8_t *bytes)
 {
-    return span->name_id == SM_NAME_OVERFLOW ? sm_span_name_bytes(bytes, span->size)
+    return span->name_id == SM_NAME_OVERFLOW ? sm_span_name_bytes(span, bytes)
                                              : sm_names_get(s->config.names, span->name_id);
 }
 
@@ -296,7 +296,8 @@ static void copy_if_matching(void *ctx, const struct sm_trace *trace)
     struct sm_open_copy *copy = &scan->source->open;
     if (scan->spans_left == 0 || !trace_may_match(scan, trace))
         return;
-    if (copy->trace_count == SM_SOURCE_COPY_TRACES_MAX || !sm_open_copy_add(copy, trace, scan->source->config.scopes))
+    const struct sm_source_config *c = &scan->source->config;
+    if (copy->trace_count == SM_SOURCE_COPY_TRACES_MAX || !sm_open_copy_add(copy, trace, c->names, c->scopes))
         scan->truncated = true;
 }
 
@@ -517,7 +518,7 @@ static void note_remote_services(void *ctx, const struct sm_trace *trace)
         if (!sm_match_name(scan->service, service_of(scan->source, span), scan->fold_case))
             continue;
         struct sm_store_span described;
-        sm_store_describe(&(struct sm_encode_span){.bytes = sm_str(bytes, span->size)}, &described);
+        sm_store_describe(&(struct sm_encode_span){.bytes = sm_lead_rest(span, bytes)}, &described);
         add_stored_name(scan->names, described.remote_service, SM_KIND_UNSPECIFIED);
     }
 }

@@ -18,8 +18,12 @@ enum { NONE = UINT32_MAX, TABLE_INITIAL = 64 };
 
 /* One span of the request. */
 struct entry {
-    const uint8_t *bytes; /* NULL: at scratch_at in the scratch */
-    size_t scratch_at;
+    const uint8_t *bytes; /* without its lead; NULL: whole, at scratch_at in the scratch */
+    union {
+        const struct sm_trace *trace; /* whose span it is ... */
+        size_t scratch_at;
+    };
+    const struct sm_span *span; /* ... and the head that says the lead */
     uint32_t size;
     uint32_t suffix_size; /* field 3 that is appended */
     size_t suffix_at;     /* in the scratch */
@@ -42,6 +46,7 @@ struct resource_group {
 };
 
 struct sm_otlp_encoder {
+    const struct sm_names *names;
     const struct sm_scopes *scopes;
     bool keep_private;
     struct entry *entries;
@@ -53,6 +58,7 @@ struct sm_otlp_encoder {
     uint32_t *table; /* group index + 1 by scope id: open addressing, never more than half full */
     size_t table_size;
     struct sm_buf scratch; /* suffixes and rewritten spans */
+    struct sm_buf whole;   /* a span that is being rewritten */
     size_t estimate;       /* the request's size is not above it */
     /* the last suffix that was made for a span with a tracestate of its own: most spans of a trace have the same */
     struct sm_str own_incoming;
@@ -60,9 +66,10 @@ struct sm_otlp_encoder {
     uint32_t own_size;
 };
 
-struct sm_otlp_encoder *sm_otlp_encoder_new(const struct sm_scopes *scopes, bool keep_private)
+struct sm_otlp_encoder *sm_otlp_encoder_new(const struct sm_names *names, const struct sm_scopes *scopes, bool keep_private)
 {
     struct sm_otlp_encoder *e = sm_xcalloc(1, sizeof *e);
+    e->names = names;
     e->scopes = scopes;
     e->keep_private = keep_private;
     e->table_size = TABLE_INITIAL;
@@ -78,6 +85,7 @@ void sm_otlp_encoder_free(struct sm_otlp_encoder *e)
     free(e->groups);
     free(e->resources);
     free(e->table);
+    sm_buf_fini(&e->whole);
     sm_buf_fini(&e->scratch);
     free(e);
 }
@@ -104,6 +112,7 @@ static size_t table_slot(const struct sm_otlp_encoder *e, uint32_t scope_id)
 static void table_grow(struct sm_otlp_encoder *e)
 {
     free(e->table);
+    sm_buf_fini(&e->whole);
     e->table_size *= 2;
     e->table = sm_xcalloc(e->table_size, sizeof *e->table);
     for (size_t i = 0; i < e->group_count; i++)
@@ -238,6 +247,12 @@ static void merge_suffix(struct sm_otlp_encoder *e, const struct sampling *s, st
     entry->suffix_size = e->own_size;
 }
 
+static struct sm_str tracestate_of(const struct sm_span *span, const uint8_t *bytes)
+{
+    struct sm_str fields = sm_lead_rest(span, bytes);
+    return sm_tracestate_of_span((const uint8_t *)fields.ptr, fields.len);
+}
+
 static void choose_suffix(struct sm_otlp_encoder *e, const struct sampling *s, const struct sm_span *span,
                           const uint8_t *bytes, struct entry *entry)
 {
@@ -245,7 +260,7 @@ static void choose_suffix(struct sm_otlp_encoder *e, const struct sampling *s, c
     if (!s->meaningful)
         return;
     if (span->flags & SM_SPAN_TRACESTATE)
-        incoming = sm_tracestate_of_span(bytes, span->size);
+        incoming = tracestate_of(span, bytes);
     if (incoming.len) {
         merge_suffix(e, s, incoming, entry);
     } else {
@@ -264,15 +279,25 @@ static void widen_trace_id(uint8_t *span, size_t size, struct sm_trace_id id)
         sm_store_be64(span + 2, id.hi);
 }
 
+/* The span without its private field, in the scratch. */
+static void put_plain(struct sm_otlp_encoder *e, const struct sm_trace *trace, const struct sm_span *span, const uint8_t *bytes)
+{
+    sm_buf_clear(&e->whole);
+    if (!sm_buf_reserve(&e->whole, span->size))
+        return;
+    (void)sm_lead_restore(e->whole.data, trace->id, span, bytes, e->names);
+    sm_private_plain(sm_str(e->whole.data, span->size), &e->scratch);
+}
+
 static struct entry make_entry(struct sm_otlp_encoder *e, const struct sampling *s, const struct sm_trace *trace,
                                const struct sm_span *span, const uint8_t *bytes)
 {
-    struct entry entry = {.bytes = bytes, .size = span->size};
+    struct entry entry = {.bytes = bytes, .trace = trace, .span = span, .size = span->size};
     choose_suffix(e, s, span, bytes, &entry);
     if ((span->flags & SM_SPAN_PRIVATE) && !e->keep_private) {
         entry.bytes = NULL;
         entry.scratch_at = e->scratch.size;
-        sm_private_plain(sm_str(bytes, span->size), &e->scratch);
+        put_plain(e, trace, span, bytes);
         entry.size = (uint32_t)(e->scratch.size - entry.scratch_at);
         if ((span->flags & SM_SPAN_ID64) && trace->id.hi)
             widen_trace_id(e->scratch.data + entry.scratch_at, entry.size, trace->id);
@@ -353,16 +378,18 @@ static size_t resource_size(const struct sm_otlp_encoder *e, const struct resour
     return size;
 }
 
-static const uint8_t *entry_bytes(const struct sm_otlp_encoder *e, const struct entry *entry)
+static uint8_t *put_whole(uint8_t *p, const struct sm_otlp_encoder *e, const struct entry *entry)
 {
-    return entry->bytes ? entry->bytes : e->scratch.data + entry->scratch_at;
+    if (SM_LIKELY(entry->bytes != NULL))
+        return sm_lead_restore(p, entry->trace->id, entry->span, entry->bytes, e->names);
+    memcpy(p, e->scratch.data + entry->scratch_at, entry->size);
+    return p + entry->size;
 }
 
 static uint8_t *put_span(uint8_t *p, const struct sm_otlp_encoder *e, const struct entry *entry)
 {
     p = put_header(p, SPANS, (size_t)entry->size + entry->suffix_size);
-    memcpy(p, entry_bytes(e, entry), entry->size);
-    p += entry->size;
+    p = put_whole(p, e, entry);
     if (entry->suffix_size)
         memcpy(p, e->scratch.data + entry->suffix_at, entry->suffix_size);
     return p + entry->suffix_size;

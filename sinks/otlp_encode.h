@@ -21,7 +21,7 @@
 struct sm_otlp_encoder;
 
 /* keep_private: the other side is spanmill. */
-struct sm_otlp_encoder *sm_otlp_encoder_new(const struct sm_scopes *scopes, bool keep_private);
+struct sm_otlp_encoder *sm_otlp_encoder_new(const struct sm_names *names, const struct sm_scopes *scopes, bool keep_private);
 void sm_otlp_encoder_free(struct sm_otlp_encoder *e);
 
 /* Appends one request with spans of the batch to `out`, which must not have a limit. Starts behind the first `skip` spans of

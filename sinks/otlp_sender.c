@@ -215,7 +215,7 @@ enum sm_rc sm_otlp_sender_open(void *sender, const struct sm_sink_env *env, stru
     if (rc == SM_OK && compression)
         rc = sm_compress_new(compression, &s->compress);
     if (rc == SM_OK)
-        s->encoder = sm_otlp_encoder_new(env->scopes, s->options.peer_spanmill);
+        s->encoder = sm_otlp_encoder_new(env->names, env->scopes, s->options.peer_spanmill);
     return rc;
 }
 

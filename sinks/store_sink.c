@@ -1,6 +1,7 @@
 /* From traces of the pipeline to records of the store. */
 #include "sinks/store_sink.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/net/loop.h"
 #include "span/attr.h"
@@ -26,6 +27,7 @@ struct sm_store_sink {
     int64_t recorded_ns; /* newest time of a trace so far */
     struct sm_store_span *spans; /* of the trace at hand; grows to the largest one */
     uint32_t span_capacity;
+    struct sm_buf whole; /* its spans with their leads */
     struct mark *marks;
     uint32_t mark_capacity;
 };
@@ -101,11 +103,11 @@ static struct sm_str service_of(const struct sm_store_sink *s, const struct sm_r
 
 static struct sm_str name_of(const struct sm_store_sink *s, const struct sm_span *span, const uint8_t *bytes)
 {
-    return span->name_id == SM_NAME_OVERFLOW ? sm_span_name_bytes(bytes, span->size) : sm_names_get(s->names, span->name_id);
+    return span->name_id == SM_NAME_OVERFLOW ? sm_span_name_bytes(span, bytes) : sm_names_get(s->names, span->name_id);
 }
 
 static void describe_span(const struct sm_store_sink *s, const struct sm_span *span, const uint8_t *bytes,
-                          struct sm_store_span *out)
+                          struct sm_str whole, struct sm_store_span *out)
 {
     const struct sm_scope *scope = sm_scopes_get(s->scopes, span->scope_id);
     *out = (struct sm_store_span){
@@ -113,7 +115,7 @@ static void describe_span(const struct sm_store_sink *s, const struct sm_span *s
                    .resource_schema_url = scope->resource->schema_url,
                    .scope = scope->bytes,
                    .scope_schema_url = scope->schema_url,
-                   .bytes = sm_str(bytes, span->size)},
+                   .bytes = whole},
         .service = service_of(s, scope->resource),
         .name = name_of(s, span, bytes),
         .remote_service = remote_service(span, bytes),
@@ -132,6 +134,15 @@ static bool is_partial(const struct sm_trace *t)
            t->trigger == SM_TRIGGER_SHUTDOWN;
 }
 
+/* Room for all spans of the trace is reserved: what was put stays where it is. */
+static struct sm_str put_whole(struct sm_store_sink *s, const struct sm_trace *t, const struct sm_span *span, const uint8_t *bytes)
+{
+    uint8_t *whole = s->whole.data + s->whole.size;
+    SM_ASSERT(s->whole.capacity - s->whole.size >= span->size);
+    s->whole.size = (size_t)(sm_lead_restore(whole, t->id, span, bytes, s->names) - s->whole.data);
+    return sm_str(whole, span->size);
+}
+
 static uint32_t describe_spans(struct sm_store_sink *s, const struct sm_trace *t)
 {
     uint32_t count = 0;
@@ -142,9 +153,11 @@ static uint32_t describe_spans(struct sm_store_sink *s, const struct sm_trace *t
         s->span_capacity = SM_MAX(t->span_count, 2 * s->span_capacity);
         s->spans = sm_xmalloc(s->span_capacity * sizeof *s->spans);
     }
+    sm_buf_clear(&s->whole);
+    sm_buf_reserve(&s->whole, t->bytes);
     struct sm_trace_iter it = sm_trace_iter(t);
     while (count < t->span_count && sm_trace_next(&it, &span, &bytes))
-        describe_span(s, span, bytes, &s->spans[count++]);
+        describe_span(s, span, bytes, put_whole(s, t, span, bytes), &s->spans[count++]);
     return count;
 }
 
@@ -235,6 +248,7 @@ static void sink_close(void *sink)
 {
     struct sm_store_sink *s = sink;
     sm_loop_timer_free(s->timer);
+    sm_buf_fini(&s->whole);
     free(s->spans);
     free(s->marks);
     free(s);

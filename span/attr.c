@@ -1,5 +1,7 @@
 /* Walking canonical span bytes: attributes, values, and values as text. */
 #include "span/attr.h"
+
+#include "span/lead.h"
 #include "base/json_out.h"
 
 /* Field numbers of common.proto `AnyValue`, `ArrayValue`, `KeyValueList`, `KeyValue`. */
@@ -102,9 +104,10 @@ bool sm_span_value(const struct sm_span *span, const uint8_t *bytes, uint32_t sl
     return false;
 }
 
-struct sm_str sm_span_name_bytes(const uint8_t *bytes, size_t size)
+struct sm_str sm_span_name_bytes(const struct sm_span *span, const uint8_t *bytes)
 {
-    const uint8_t *p = bytes, *end = sm_pb_end(bytes, size);
+    struct sm_str fields = sm_lead_rest(span, bytes);
+    const uint8_t *p = (const uint8_t *)fields.ptr, *end = sm_pb_end(p, fields.len);
     struct sm_pb_field f;
     struct sm_str name = {NULL, 0};
     while (sm_pb_next(&p, end, &f)) {

@@ -72,8 +72,8 @@ bool sm_attr_find(const void *message, size_t size, uint32_t field, struct sm_st
 /* The value of a wanted slot of a span in a batch or trace: by side record, SM_VALUE_EMPTY type and false when absent. */
 bool sm_span_value(const struct sm_span *span, const uint8_t *bytes, uint32_t slot, struct sm_value *value);
 
-/* The span's name from its bytes (for SM_NAME_OVERFLOW and for readers without a name table). */
-struct sm_str sm_span_name_bytes(const uint8_t *bytes, size_t size);
+/* The name of a span in a batch or trace from its bytes (for SM_NAME_OVERFLOW). */
+struct sm_str sm_span_name_bytes(const struct sm_span *span, const uint8_t *bytes);
 
 /* Appends the value as text: strings as they are, numbers in shortest form, bool true/false, bytes base64, arrays and
  * kvlists as JSON; depth capped at SM_VALUE_DEPTH_MAX. */

@@ -41,7 +41,9 @@ struct sm_span {
     uint64_t duration_ns;
     uint32_t name_id;    /* span/names.h; SM_NAME_OVERFLOW: the table is full, read the name from the bytes */
     uint32_t scope_id;   /* span/scope.h; leads to the resource and the service */
-    uint32_t size;       /* of the canonical bytes; at most SM_SPAN_SIZE_MAX */
+    uint32_t size : 20;  /* of the canonical bytes; at most SM_SPAN_SIZE_MAX */
+    uint32_t lead : 8;   /* bytes at their front that head and trace say, too (span/lead.h), */
+    uint32_t lead_parts : 4; /* and what they are */
     uint16_t flags;      /* enum sm_span_flag */
     uint8_t kind_status; /* kind | status << 4 */
     uint8_t n_wanted;

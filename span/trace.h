@@ -5,12 +5,13 @@
  *
  * Spans lie in a chain of chunks. In each, heads (struct sm_span with side records) grow from the front and canonical bytes
  * from the back, so that the free room is one piece and a span costs one place in memory, not two. A span never straddles
- * chunks. Decisions read heads and leave the cold bytes alone. */
+ * chunks. Decisions read heads and leave the cold bytes alone. Bytes lie there without their lead (span/lead.h). */
 #ifndef SM_TRACE_H
 #define SM_TRACE_H
 
 #include "base/base.h"
 #include "base/mpsc.h"
+#include "span/lead.h"
 #include "span/span.h"
 
 #include <stdatomic.h>
@@ -64,9 +65,8 @@ struct sm_trace {
     int64_t last_ns;   /* arrival of the newest span */
     uint32_t span_count;
     uint32_t bytes;      /* of canonical bytes */
-    uint32_t heads_size; /* bytes of heads */
     uint32_t memory;     /* bytes of chunks and this struct */
-    uint32_t group_size; /* heads and bytes that the batch being copied will still add */
+    uint32_t group_size; /* what the spans of the batch being copied will still take */
     uint16_t span_flags; /* OR of the spans' flags */
     uint16_t source;     /* of the first span; its clock drives the window */
     uint32_t epoch;      /* oldest epoch of its source */
@@ -124,7 +124,13 @@ SM_INLINE void sm_trace_add_chunk(struct sm_trace *t, struct sm_chunk *chunk)
     t->data_at = chunk->data + chunk->size;
 }
 
-/* Copies a span behind the others; there must be room for head and bytes. Counts nothing. */
+/* What a span takes in a chunk. */
+SM_INLINE uint32_t sm_trace_span_size(const struct sm_span *span)
+{
+    return sm_span_head_size(span) + span->size - span->lead;
+}
+
+/* Copies a span behind the others; there must be room for it. `bytes` are whole. Counts nothing. */
 SM_INLINE void sm_trace_put(struct sm_trace *t, const struct sm_span *span, const uint8_t *bytes)
 {
     uint32_t head_size = sm_span_head_size(span);
@@ -132,8 +138,9 @@ SM_INLINE void sm_trace_put(struct sm_trace *t, const struct sm_span *span, cons
     for (uint32_t i = sizeof *span; i < head_size; i += 8) /* of unknown sizes the compiler makes slow string instructions */
         memcpy(t->head_at + i, (const uint8_t *)span + i, 8);
     t->head_at += head_size;
-    t->data_at -= span->size;
-    memcpy(t->data_at, bytes, span->size);
+    struct sm_str rest = sm_lead_rest(span, bytes);
+    t->data_at -= rest.len;
+    memcpy(t->data_at, rest.ptr, rest.len);
 }
 
 /* Walks the spans of a settled trace in order of arrival. */
@@ -160,7 +167,7 @@ SM_INLINE struct sm_trace_iter sm_trace_iter(const struct sm_trace *t)
     return it;
 }
 
-/* The next span and its bytes, duplicates left out; false at the end. */
+/* The next span and its bytes, which are not to be read before their lead ends; duplicates left out. False at the end. */
 SM_INLINE bool sm_trace_next(struct sm_trace_iter *it, const struct sm_span **span, const uint8_t **bytes)
 {
     while (it->chunk) {
@@ -170,10 +177,10 @@ SM_INLINE bool sm_trace_next(struct sm_trace_iter *it, const struct sm_span **sp
         }
         const struct sm_span *s = (const struct sm_span *)it->head;
         it->head += sm_span_head_size(s);
-        it->bytes -= s->size;
+        it->bytes -= s->size - s->lead;
         if (SM_LIKELY(!(s->flags & SM_SPAN_DUPLICATE))) {
             *span = s;
-            *bytes = it->bytes;
+            *bytes = (const uint8_t *)((uintptr_t)it->bytes - s->lead); /* as a number: it may be outside of the chunk */
             return true;
         }
     }

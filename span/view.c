@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "span/attr.h"
+#include "span/private.h"
 
 #include <stdlib.h>
 
@@ -123,7 +124,7 @@ static bool same_record(const struct sm_view_span *a, const struct sm_view_span 
     uint32_t sa = service_of(a), sb = service_of(b);
     if (sa != sb && sa != SM_NAME_EMPTY && sb != SM_NAME_EMPTY)
         return false;
-    return memcmp(a->bytes, b->bytes, a->span->size) == 0;
+    return sm_lead_eq(a->span, b->span) && sm_str_eq(sm_lead_rest(a->span, a->bytes), sm_lead_rest(b->span, b->bytes));
 }
 
 static const struct sm_resource *resource_of(struct sm_view_scratch *s, uint32_t scope_id)
@@ -296,10 +297,16 @@ uint32_t sm_view_find(const struct sm_view_scratch *s, uint64_t span_id)
     return slot->stamp == s->stamp ? slot->first : SM_VIEW_NONE;
 }
 
+bool sm_view_private(const struct sm_view_span *s, struct sm_private *priv)
+{
+    struct sm_str fields = sm_lead_rest(s->span, s->bytes);
+    return sm_private_find((const uint8_t *)fields.ptr, fields.len, priv);
+}
+
 struct sm_str sm_view_name(const struct sm_view_scratch *s, const struct sm_view_span *e)
 {
     if (SM_UNLIKELY(e->span->name_id == SM_NAME_OVERFLOW) && e->bytes)
-        return sm_span_name_bytes(e->bytes, e->span->size);
+        return sm_span_name_bytes(e->span, e->bytes);
     return sm_names_get(s->names, e->span->name_id);
 }
 

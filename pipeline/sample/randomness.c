@@ -5,7 +5,8 @@
 
 static void read_span(const struct sm_view_span *span, struct sm_tracestate *out)
 {
-    sm_tracestate_parse(sm_tracestate_of_span(span->bytes, span->span->size), out);
+    struct sm_str fields = sm_lead_rest(span->span, span->bytes);
+    sm_tracestate_parse(sm_tracestate_of_span((const uint8_t *)fields.ptr, fields.len), out);
 }
 
 static bool has_tracestate(const struct sm_view_span *span)

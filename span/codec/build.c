@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "span/attr.h"
+#include "span/lead.h"
 
 enum { ARENA_SLACK = 4096 };
 
@@ -84,7 +85,8 @@ void sm_build_commit(struct sm_build *b, struct sm_trace_id trace)
     }
     for (unsigned i = 0; i < b->head->n_wanted; i++)
         b->wanted[i] += (uint32_t)b->front_size;
-    b->head->size = (uint32_t)size;
+    b->head->size = (uint32_t)size & SM_SPAN_SIZE_MAX;
+    sm_lead_mark(b->head, trace, sm_str(NULL, 0), b->arena->data + start);
     sm_batch_commit(b->batch, trace, (uint32_t)start);
 }
 

@@ -10,6 +10,7 @@
 #include "span/attr.h"
 #include "span/codec/codec.h"
 #include "span/codec/otlp_encode.h"
+#include "span/lead.h"
 #include "span/private.h"
 
 /* One span being walked. */
@@ -469,8 +470,9 @@ static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const ui
     finish_times(&w);
     if (sm_span_status(s) == SM_STATUS_ERROR)
         s->flags |= SM_SPAN_ERROR;
-    s->size = (uint32_t)size;
+    s->size = (uint32_t)size & SM_SPAN_SIZE_MAX;
     s->name_id = sm_names_cache_id(d->names_cache, sm_str(w.name, w.name_size));
+    sm_lead_mark(s, w.trace, sm_str(w.name, w.name_size), p);
     sm_batch_commit(b, w.trace, (uint32_t)(p - b->bytes));
     return SM_OK;
 }

@@ -175,7 +175,8 @@ static bool load_root_service(const struct subject *s, struct sm_value *out)
 static bool load_status_message(const struct subject *s, struct sm_value *out)
 {
     enum { MESSAGE = 2 };
-    const uint8_t *p = s->span->bytes, *end = sm_pb_end(p, s->span->span->size);
+    struct sm_str fields = sm_lead_rest(s->span->span, s->span->bytes);
+    const uint8_t *p = (const uint8_t *)fields.ptr, *end = sm_pb_end(p, fields.len);
     struct sm_pb_field f, inner;
     bool found = false;
     while (sm_pb_next(&p, end, &f)) {
@@ -198,9 +199,9 @@ static bool load_resource(const struct subject *s, struct sm_str key, struct sm_
 static bool load_attribute(const struct subject *s, const struct sm_traceql_operand *o, struct sm_value *out)
 {
     const struct sm_span *span = s->span->span;
-    bool found = o->slot != SM_WANTED_NONE
-                     ? sm_span_value(span, s->span->bytes, o->slot, out)
-                     : sm_attr_find(s->span->bytes, span->size, SM_OTLP_ATTRIBUTES, o->key, out);
+    struct sm_str fields = sm_lead_rest(span, s->span->bytes);
+    bool found = o->slot != SM_WANTED_NONE ? sm_span_value(span, s->span->bytes, o->slot, out)
+                                           : sm_attr_find(fields.ptr, fields.len, SM_OTLP_ATTRIBUTES, o->key, out);
     return found && out->type != SM_VALUE_EMPTY;
 }
 

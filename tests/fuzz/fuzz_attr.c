@@ -39,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(copy);
     }
     sm_private_plain(span.bytes, &out);
-    (void)sm_span_name_bytes(exact, size);
+    struct sm_span head = {.size = (uint32_t)SM_MIN(size, (size_t)SM_SPAN_SIZE_MAX)};
+    (void)sm_span_name_bytes(&head, exact);
     (void)sm_zipkin_span_from(&z, &span);
     sm_zipkin_span_fini(&z);
     sm_buf_fini(&out);

@@ -162,7 +162,7 @@ static enum sm_rc capture_open(void *sink, const struct sm_sink_env *env, struct
 {
     struct capture *c = sink;
     (void)err;
-    c->encoder = sm_otlp_encoder_new(env->scopes, false);
+    c->encoder = sm_otlp_encoder_new(env->names, env->scopes, false);
     return SM_OK;
 }
 

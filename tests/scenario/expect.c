@@ -117,7 +117,7 @@ static bool put_stat(struct subject *q, struct sm_buf *out)
     bool known = false;
     if (!q->arg_count)
         return bad(q, "needs a metric's name");
-    sm_prom_registry_scrape(q->scene->metrics, SM_PROM_TEXT, &text);
+    sm_prom_registry_scrape(q->scene->metrics, SM_PROM_TEXT, NULL, &text);
     sm_buf_putc(&text, '\0');
     char *save = NULL;
     for (char *line = strtok_r((char *)text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))

@@ -37,6 +37,7 @@ struct maker {
     struct sm_scopes *scopes;
     struct sm_view_scratch *names;
     struct sm_batch batch;
+    bool names_overflow; /* as if the table of names had been full */
     struct sm_trace trace;
     struct sm_trace_id trace_id;
     struct sm_buf request, resource, spans, span;
@@ -233,7 +234,11 @@ static inline struct sm_chunk *maker_chunk(size_t size)
 static inline void maker_take_span(struct maker *m, uint32_t i)
 {
     struct sm_trace *t = &m->trace;
-    const struct sm_span *s = sm_batch_span(&m->batch, i);
+    struct sm_span *s = sm_batch_span(&m->batch, i);
+    if (m->names_overflow) {
+        s->name_id = SM_NAME_OVERFLOW;
+        sm_lead_mark(s, m->batch.items[i].trace, sm_str(NULL, 0), sm_batch_bytes(&m->batch, i));
+    }
     sm_trace_put(t, s, sm_batch_bytes(&m->batch, i));
     t->span_count++;
     t->bytes += s->size;

@@ -159,7 +159,7 @@ Test(prom, registry_runs_collectors_in_order)
     sm_prom_registry_add(r, "second in the alphabet", collect_one, "b");
     sm_prom_registry_add(r, "first in the alphabet", collect_one, "a");
     struct sm_buf out = {0};
-    sm_prom_registry_scrape(r, SM_PROM_OPENMETRICS, &out);
+    sm_prom_registry_scrape(r, SM_PROM_OPENMETRICS, NULL, &out);
     sm_buf_putc(&out, 0);
     cr_assert_str_eq((const char *)out.data,
                      "# HELP b h\n# TYPE b gauge\nb 1\n# HELP a h\n# TYPE a gauge\na 1\n# EOF\n");

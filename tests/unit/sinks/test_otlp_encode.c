@@ -117,7 +117,7 @@ static struct sm_otlp_encoder *encoder;
 static void set_up(void)
 {
     traces_init(&fixture);
-    encoder = sm_otlp_encoder_new(fixture.scopes, false);
+    encoder = sm_otlp_encoder_new(fixture.names, fixture.scopes, false);
 }
 
 static void tear_down(void)
@@ -278,7 +278,7 @@ Test(otlp_encode, the_private_field_is_for_spanmill_only)
     cr_assert_not(foreign.spans[0].has_private);
     cr_assert_str_eq(foreign.spans[0].tracestate, "ot=th:c");
     cr_assert_str_eq(foreign.spans[0].name, "a");
-    struct sm_otlp_encoder *own = sm_otlp_encoder_new(fixture.scopes, true);
+    struct sm_otlp_encoder *own = sm_otlp_encoder_new(fixture.names, fixture.scopes, true);
     struct request peer = encode(own, traces, 1, 0, SIZE_MAX);
     cr_assert(peer.spans[0].has_private);
     cr_assert_str_eq(peer.spans[0].tracestate, "ot=th:c");

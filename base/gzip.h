@@ -1,0 +1,23 @@
+/* Writing gzip (RFC 1952) piece by piece, one member, for replies that are made while they are sent: at no time is more than a
+ * piece and its compressed form in memory. Fastest level: text of metrics shrinks to a twentieth anyway. */
+#ifndef SM_GZIP_H
+#define SM_GZIP_H
+
+#include "base/base.h"
+#include "base/buf.h"
+
+struct sm_gzip;
+
+/* NULL when memory is exhausted. */
+struct sm_gzip *sm_gzip_new(void) SM_MUST_USE;
+void sm_gzip_free(struct sm_gzip *z);
+
+/* Appends what has become of `bytes` so far to `out`. */
+void sm_gzip_put(struct sm_gzip *z, struct sm_str bytes, struct sm_buf *out);
+/* Appends the rest; nothing may be put afterwards. */
+void sm_gzip_end(struct sm_gzip *z, struct sm_buf *out);
+
+/* True when an Accept-Encoding header (RFC 9110, 12.5.3) takes gzip. Without the header nobody asked for it. */
+bool sm_gzip_accepted(struct sm_str accept_encoding);
+
+#endif
