@@ -270,6 +270,18 @@ def test_one_topic_for_all_encodings(kafka, daemon):
     assert d.stat("spanmill_kafka_messages_passed_total") == 0
 
 
+@pytest.mark.parametrize("encoding, setting", [("JSON", "zipkin_json"), ("PROTO3", "zipkin_proto"), ("THRIFT", "zipkin_thrift"),
+                                               ("PROTO3", "auto"), ("THRIFT", "auto")])  # fmt: skip
+def test_zipkins_own_sender(kafka, daemon, encoding, setting):
+    topic = Topic(kafka)
+    d = daemon(*QUICK, topic.consumer(encoding=setting))
+    kafka.run_source("ZipkinSender.java", kafka.bootstrap, topic.name, encoding, "9")
+    assert poll(lambda: d.stored_spans(9), "the span is stored") == ["op"]
+    trace = d.query(f"/api/traces/{9:032x}")["data"][0]
+    assert {"key": "k", "type": "string", "value": "v"} in trace["spans"][0]["tags"]
+    assert trace["processes"]["p1"]["serviceName"] == "svc"
+
+
 def test_compressed_batches(kafka, daemon):
     topic = Topic(kafka, partitions=2)
     d = daemon(*QUICK, topic.consumer())
