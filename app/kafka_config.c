@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 enum { PROPERTIES_MAX = 16, PASSWORD_BYTES_MAX = 4096 };
+enum { BUDGET_PART = 8 }; /* what is fetched ahead by all members together is this part of the memory budget */
+#define FETCH_BYTES_MAX (16 * SM_MIB)
 
 /* One consumer's properties; their texts are its own where they are not the configuration's. */
 struct consumer {
@@ -156,8 +158,18 @@ static uint64_t durable(void *store)
     return sm_store_durable(store);
 }
 
+static uint64_t fetch_bytes_max(const struct sm_engine *e)
+{
+    uint64_t members = 0;
+    for (size_t i = 0; i < e->config->kafka.n; i++) {
+        uint32_t most = e->config->kafka.items[i].members_max;
+        members += most ? SM_MIN(most, e->workers) : e->workers;
+    }
+    return SM_MIN(e->budget_bytes / BUDGET_PART / SM_MAX(members, (uint64_t)1), FETCH_BYTES_MAX);
+}
+
 static enum sm_rc open_consumer(struct sm_kafka_set *set, const struct sm_config_kafka *k, const struct sm_store *store,
-                                struct sm_pipeline *pipeline, struct sm_err *err)
+                                const struct sm_engine *engine, struct sm_err *err)
 {
     struct consumer *c = &set->consumers[set->list.count];
     struct sm_err why = {.rc = SM_OK};
@@ -170,7 +182,9 @@ static enum sm_rc open_consumer(struct sm_kafka_set *set, const struct sm_config
         .earliest = k->initial_offset == SM_CONFIG_KAFKA_EARLIEST,
         .codec = codecs[k->encoding],
         .members = k->members_max,
+        .first_worker = (unsigned)set->list.count,
         .message_bytes_max = k->message_bytes_max,
+        .fetch_bytes_max = fetch_bytes_max(engine),
         .dead_letter = k->dead_letter,
         .properties = c->properties,
         .property_count = c->count,
@@ -180,10 +194,10 @@ static enum sm_rc open_consumer(struct sm_kafka_set *set, const struct sm_config
     set->list.items[set->list.count++] = sm_kafka_new(&o);
     if (rc != SM_OK)
         return sm_err_set(err, rc, "kafka %s: %.200s", k->name, why.text);
-    return sm_kafka_open(set->list.items[set->list.count - 1], pipeline, err);
+    return sm_kafka_open(set->list.items[set->list.count - 1], engine->pipeline, err);
 }
 
-struct sm_kafka_set *sm_kafka_set_open(const struct sm_config *c, const struct sm_store *store, struct sm_pipeline *pipeline,
+struct sm_kafka_set *sm_kafka_set_open(const struct sm_config *c, const struct sm_store *store, const struct sm_engine *engine,
                                        struct sm_err *err)
 {
     struct sm_kafka_set *set = sm_xcalloc(1, sizeof *set);
@@ -191,7 +205,7 @@ struct sm_kafka_set *sm_kafka_set_open(const struct sm_config *c, const struct s
     set->consumers = sm_xcalloc(SM_MAX(c->kafka.n, (size_t)1), sizeof *set->consumers);
     set->list.items = sm_xcalloc(SM_MAX(c->kafka.n, (size_t)1), sizeof *set->list.items);
     for (size_t i = 0; i < c->kafka.n && rc == SM_OK; i++)
-        rc = open_consumer(set, &c->kafka.items[i], store, pipeline, err);
+        rc = open_consumer(set, &c->kafka.items[i], store, engine, err);
     if (rc == SM_OK)
         return set;
     sm_kafka_set_close(set);

@@ -2,7 +2,7 @@
 #ifndef SM_KAFKA_CONFIG_H
 #define SM_KAFKA_CONFIG_H
 
-#include "app/config.h"
+#include "app/engine.h"
 #include "ingest/kafka.h"
 #include "store/store.h"
 
@@ -13,7 +13,7 @@ void sm_kafka_config_validate(const struct sm_config_kafkas *consumers, struct s
 struct sm_kafka_set;
 
 /* Before the workers' threads start. `store` may be NULL. NULL when a consumer cannot be made; err says which and why. */
-struct sm_kafka_set *sm_kafka_set_open(const struct sm_config *c, const struct sm_store *store, struct sm_pipeline *pipeline,
+struct sm_kafka_set *sm_kafka_set_open(const struct sm_config *c, const struct sm_store *store, const struct sm_engine *engine,
                                        struct sm_err *err) SM_MUST_USE;
 void sm_kafka_set_drain(struct sm_kafka_set *set, int64_t timeout_ns);                     /* as sm_kafka_drain */
 void sm_kafka_set_finish(struct sm_kafka_set *set, bool all_delivered, int64_t timeout_ns); /* as sm_kafka_finish */

@@ -148,6 +148,7 @@ static const struct section {
      "limit of label sets is counted in a series with `metric_overflow=\"true\"`. Histograms have their buckets in seconds and, in\n"
      "OpenMetrics format, exemplars of traces that were kept."},
     {"spanmill_sink_", "Sinks", "One set per sink; the store is the sink named `store`. At rest: kept = delivered + filtered + rejected + dropped + queued."},
+    {"spanmill_kafka_", "Kafka", "One set per consumer, while there are some. `spanmill_kafka_partition_lag` has the labels `topic` and `partition` too."},
     {"spanmill_store_", "Store", NULL},
     {"spanmill_query_", "Queries", NULL},
     {"spanmill_listener_", "Listeners", NULL},
@@ -162,7 +163,7 @@ static const struct section {
      "At rest: received + restored = rejected + duplicate + admitted, and admitted = sampled out + dropped + open + kept."},
 };
 
-static const char *const titles[] = {"Span metrics and service graph", "Listeners", "Pipeline", "Sinks", "Store", "Analysis", "Queries", "Process"};
+static const char *const titles[] = {"Span metrics and service graph", "Listeners", "Pipeline", "Kafka", "Sinks", "Store", "Analysis", "Queries", "Process"};
 
 static const struct section *section_of(struct sm_str name)
 {
@@ -178,7 +179,8 @@ static void put_labels(const struct family *f, const char *quote, struct sm_buf 
     for (unsigned i = 0; i < f->label_count; i++) {
         const struct label *l = &f->labels[i];
         sm_buf_printf(out, "%s%s%.*s%s", i ? "; " : "", quote, (int)l->name.len, l->name.ptr, quote);
-        if (sm_str_eq(l->name, SM_STR("sink")) || sm_str_eq(l->name, SM_STR("listener")) || sm_str_eq(l->name, SM_STR("version")))
+        if (sm_str_eq(l->name, SM_STR("sink")) || sm_str_eq(l->name, SM_STR("listener")) || sm_str_eq(l->name, SM_STR("consumer")) ||
+            sm_str_eq(l->name, SM_STR("version")))
             continue;
         for (unsigned k = 0; k < l->count; k++)
             sm_buf_printf(out, "%s%.*s", k ? ", " : ": ", (int)l->values[k].len, l->values[k].ptr);

@@ -239,7 +239,7 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
 
 static enum sm_rc open_kafka(struct sm_topology *t, struct sm_err *err)
 {
-    t->kafka = sm_kafka_set_open(t->config, t->store, t->engine->pipeline, err);
+    t->kafka = sm_kafka_set_open(t->config, t->store, t->engine, err);
     return t->kafka ? SM_OK : err->rc;
 }
 

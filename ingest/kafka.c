@@ -19,14 +19,12 @@ struct sm_kafka {
 
 /* ---- properties ---- */
 
-/* What our bookkeeping rests on, and what a user may change with `options`. Each member fetches ahead by itself: the defaults of
- * librdkafka would hold 64 MiB each. */
+/* What our bookkeeping rests on, and what a user may change with `options`. */
 static const struct sm_kafka_property fixed[] = {{"enable.auto.commit", "true"}, {"enable.auto.offset.store", "false"}};
 static const struct sm_kafka_property defaults[] = {
     {"client.id", "spanmill"},
     {"partition.assignment.strategy", "cooperative-sticky"},
     {"auto.commit.interval.ms", "1000"},
-    {"queued.max.messages.kbytes", "16384"},
     {"fetch.wait.max.ms", "100"},
 };
 
@@ -85,12 +83,25 @@ static enum sm_rc name_instance(rd_kafka_conf_t *conf, unsigned index, unsigned 
     return set(conf, &(struct sm_kafka_property){"group.instance.id", own}, err);
 }
 
+/* librdkafka would hold 64 MiB for each member, and ask for 50 MiB at once. */
+static enum sm_rc limit_fetching(const struct sm_kafka *k, rd_kafka_conf_t *conf, struct sm_err *err)
+{
+    char kbytes[24], bytes[24];
+    uint64_t most = SM_MIN(SM_MAX(k->options.fetch_bytes_max, SM_MIB), 64 * SM_MIB);
+    snprintf(kbytes, sizeof kbytes, "%llu", (unsigned long long)(most / SM_KIB));
+    snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)most);
+    struct sm_kafka_property limits[] = {{"queued.max.messages.kbytes", kbytes}, {"fetch.max.bytes", bytes}};
+    return set_all(conf, limits, SM_ARRAY_LEN(limits), err);
+}
+
 static enum sm_rc configure_consumer(const struct sm_kafka *k, rd_kafka_conf_t *conf, unsigned index, unsigned members,
                                      struct sm_err *err)
 {
     const struct sm_kafka_options *o = &k->options;
     struct sm_kafka_property own[] = {{"group.id", o->group}, {"auto.offset.reset", o->earliest ? "earliest" : "latest"}};
     enum sm_rc rc = set_all(conf, defaults, SM_ARRAY_LEN(defaults), err);
+    if (rc == SM_OK)
+        rc = limit_fetching(k, conf, err);
     if (rc == SM_OK)
         rc = set_all(conf, o->properties, o->property_count, err);
     if (rc == SM_OK)
@@ -114,12 +125,13 @@ struct sm_kafka *sm_kafka_new(const struct sm_kafka_options *options)
 
 static enum sm_rc open_member(struct sm_kafka *k, struct sm_pipeline *pipeline, unsigned index, unsigned members, struct sm_err *err)
 {
+    unsigned workers = sm_pipeline_worker_count(pipeline), worker = (k->options.first_worker + index) % workers;
     struct sm_kafka_member_options o = {
         .consumer = &k->options,
         .counters = &k->counters,
-        .worker = sm_pipeline_worker(pipeline, index),
-        .worker_index = index,
-        .worker_count = sm_pipeline_worker_count(pipeline),
+        .worker = sm_pipeline_worker(pipeline, worker),
+        .worker_index = worker,
+        .worker_count = workers,
         .conf = rd_kafka_conf_new(),
         .letters_conf = k->options.dead_letter ? rd_kafka_conf_new() : NULL,
     };
@@ -210,12 +222,18 @@ static const struct figure {
 } figures[] = {
     {"spanmill_kafka_messages_total", SM_PROM_COUNTER, NULL, NULL, COUNTER(messages), "messages that were taken or passed"},
     {"spanmill_kafka_bytes_total", SM_PROM_COUNTER, NULL, NULL, COUNTER(bytes), "bytes of their values"},
-    {"spanmill_kafka_messages_passed_total", SM_PROM_COUNTER, "reason", "undecodable", COUNTER(undecodable), "messages that could not be taken"},
-    {"spanmill_kafka_messages_passed_total", SM_PROM_COUNTER, "reason", "too_large", COUNTER(too_large), "messages that could not be taken"},
-    {"spanmill_kafka_dead_letters_total", SM_PROM_COUNTER, "outcome", "sent", COUNTER(letters_sent), "copies for the dead-letter topic"},
-    {"spanmill_kafka_dead_letters_total", SM_PROM_COUNTER, "outcome", "lost", COUNTER(letters_failed), "copies for the dead-letter topic"},
-    {"spanmill_kafka_rebalances_total", SM_PROM_COUNTER, NULL, NULL, COUNTER(rebalances), "times that partitions were assigned or revoked, of all members"},
-    {"spanmill_kafka_commit_failures_total", SM_PROM_COUNTER, NULL, NULL, COUNTER(commit_failures), "commits of offsets that failed"},
+    {"spanmill_kafka_messages_passed_total", SM_PROM_COUNTER, "reason", "undecodable", COUNTER(undecodable),
+     "messages that could not be taken"},
+    {"spanmill_kafka_messages_passed_total", SM_PROM_COUNTER, "reason", "too_large", COUNTER(too_large),
+     "messages that could not be taken"},
+    {"spanmill_kafka_dead_letters_total", SM_PROM_COUNTER, "outcome", "sent", COUNTER(letters_sent),
+     "copies for the dead-letter topic"},
+    {"spanmill_kafka_dead_letters_total", SM_PROM_COUNTER, "outcome", "lost", COUNTER(letters_failed),
+     "copies for the dead-letter topic"},
+    {"spanmill_kafka_rebalances_total", SM_PROM_COUNTER, NULL, NULL, COUNTER(rebalances),
+     "times that partitions were assigned or revoked, of all members"},
+    {"spanmill_kafka_commit_failures_total", SM_PROM_COUNTER, NULL, NULL, COUNTER(commit_failures),
+     "commits of offsets that failed"},
     {"spanmill_kafka_errors_total", SM_PROM_COUNTER, NULL, NULL, COUNTER(errors), "errors that came in place of messages"},
     {"spanmill_kafka_partitions", SM_PROM_GAUGE, NULL, NULL, COUNTER(partitions), "partitions that this process reads"},
     {"spanmill_kafka_members_paused", SM_PROM_GAUGE, NULL, NULL, COUNTER(members_paused),
@@ -266,6 +284,8 @@ static void write_lags(const struct sm_kafka_list *list, struct sm_prom *p)
 void sm_kafka_collect(void *ctx, struct sm_prom *p)
 {
     const struct sm_kafka_list *list = ctx;
+    if (list->count == 0)
+        return;
     for (size_t f = 0; f < SM_ARRAY_LEN(figures); f++) {
         sm_prom_family(p, figures[f].name, figures[f].type, figures[f].help);
         for (size_t i = 0; i < list->count; i++)

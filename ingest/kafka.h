@@ -35,7 +35,9 @@ struct sm_kafka_options {
     bool earliest;               /* where a group without offsets begins; else with what comes next */
     const struct sm_codec *codec;
     uint32_t members;            /* at most; 0: one per worker */
+    unsigned first_worker;       /* where they begin, so that consumers of few members do not meet */
     uint64_t message_bytes_max;
+    uint64_t fetch_bytes_max;    /* what a member fetches ahead, about; 1 MiB at least */
     const char *dead_letter;     /* topic; NULL: none */
     const struct sm_kafka_property *properties; /* brokers, security and whatever the user sets */
     size_t property_count;

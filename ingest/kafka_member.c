@@ -23,7 +23,7 @@ struct partition {
     int32_t number;
     uint16_t source;
     uint64_t id;  /* never used again by this member: what is on its way may outlive the partition */
-    int64_t next; /* offset of the first message not seen yet; SM_OFFSET_NONE: none was seen */
+    int64_t next; /* offset behind the message seen last; SM_OFFSET_NONE: none was seen */
     struct sm_offsets offsets;
 };
 
@@ -43,9 +43,11 @@ struct sm_kafka_member {
     unsigned partition_count;
     struct partition *last_found;
     uint64_t partitions_made;
+    uint32_t source_uses[SM_EPOCH_SOURCES_MAX]; /* by its partitions */
     rd_kafka_message_t **held; /* taken from librdkafka, not submitted yet; oldest first */
     unsigned held_count, held_capacity;
     int64_t held_since_ns;
+    bool room; /* as of this turn */
     bool paused, unreachable;
     unsigned ticks, settle_ticks;
     pthread_mutex_t lags_mutex; /* a few times a minute; not on the way of messages */
@@ -72,12 +74,9 @@ static uint16_t choose_source(const struct sm_kafka_member *m)
 {
     unsigned first = m->options.worker_index + 1, step = m->options.worker_count, best = first, best_uses = UINT32_MAX;
     for (unsigned source = first; source < SM_EPOCH_SOURCES_MAX && best_uses; source += step) {
-        unsigned uses = 0;
-        for (unsigned i = 0; i < m->partition_count; i++)
-            uses += m->partitions[i]->source == source;
-        if (uses < best_uses) {
+        if (m->source_uses[source] < best_uses) {
             best = source;
-            best_uses = uses;
+            best_uses = m->source_uses[source];
         }
     }
     return (uint16_t)best;
@@ -110,6 +109,7 @@ static void partition_add(struct sm_kafka_member *m, const char *topic, int32_t 
                             .id = ++m->partitions_made,
                             .next = SM_OFFSET_NONE};
     sm_offsets_init(&p->offsets);
+    m->source_uses[p->source]++;
     m->partitions = sm_xrealloc(m->partitions, (m->partition_count + 1) * sizeof *m->partitions);
     m->partitions[m->partition_count++] = p;
     add(&m->options.counters->partitions, 1);
@@ -140,6 +140,7 @@ static void partition_remove(struct sm_kafka_member *m, const char *topic, int32
     m->partitions[i] = m->partitions[--m->partition_count];
     m->last_found = NULL;
     drop_held_of(m, p);
+    m->source_uses[p->source]--;
     sm_offsets_fini(&p->offsets);
     free(p->topic);
     free(p);
@@ -196,16 +197,23 @@ static void on_letter_arrived(void *ctx, uint64_t partition, uint64_t entry)
 
 /* ---- messages ---- */
 
+/* A dead letter that is read itself, by a regular expression, is not copied again: it would never end. */
+static bool wants_copy(const struct sm_kafka_member *m, const struct partition *p)
+{
+    return m->letters && strcmp(p->topic, m->options.consumer->dead_letter) != 0;
+}
+
 /* Counted, copied if there is where to, passed. False: no room for the copy now. */
 static bool pass_poison(struct sm_kafka_member *m, struct partition *p, const rd_kafka_message_t *message, const char *reason,
                         const char *error)
 {
-    if (m->letters && !sm_kafka_letters_room(m->letters))
+    bool copy = wants_copy(m, p);
+    if (copy && !sm_kafka_letters_room(m->letters))
         return false;
     sm_log(SM_LOG_WARN, "kafka_message_passed", sm_kv("consumer", m->name), sm_kv("topic", p->topic), sm_kv("partition", p->number),
            sm_kv("offset", message->offset), sm_kv("reason", reason), sm_kv("error", error));
     sm_offsets_note(&p->offsets, sm_worker_epoch(m->options.worker), message->offset + 1);
-    if (m->letters) {
+    if (copy) {
         uint64_t entry = sm_offsets_copied(&p->offsets);
         sm_kafka_letters_send(m->letters, message, reason, error, p->id, entry);
     }
@@ -233,7 +241,7 @@ static bool has_room(struct sm_kafka_member *m)
 static bool submit(struct sm_kafka_member *m, struct partition *p, const rd_kafka_message_t *message)
 {
     struct sm_submit result;
-    if (!has_room(m))
+    if (!m->room)
         return false;
     if (message->len > m->options.consumer->message_bytes_max)
         return pass_too_large(m, p, message);
@@ -293,7 +301,6 @@ static void note_reachable(struct sm_kafka_member *m)
     m->unreachable = false;
 }
 
-/* A message that was seen in this assignment already (a fetch that began anew) is not looked at again: it is in the books. */
 static void handle(struct sm_kafka_member *m, rd_kafka_message_t *message)
 {
     struct partition *p = NULL;
@@ -301,7 +308,7 @@ static void handle(struct sm_kafka_member *m, rd_kafka_message_t *message)
         note_error(m, message);
     else
         p = partition_find(m, rd_kafka_topic_name(message->rkt), message->partition);
-    if (p && message->offset >= p->next && !m->draining) {
+    if (p && !m->draining) {
         p->next = message->offset + 1;
         if (m->held_count || !take(m, p, message)) {
             hold(m, message);
@@ -322,6 +329,8 @@ static void retry_held(struct sm_kafka_member *m)
         rd_kafka_message_destroy(message);
         done++;
     }
+    if (done == 0)
+        return;
     m->held_count -= done;
     memmove(m->held, m->held + done, m->held_count * sizeof *m->held);
 }
@@ -351,7 +360,7 @@ static void pause_or_resume(struct sm_kafka_member *m)
     bool was_paused = m->paused;
     if (!m->paused && m->held_count && now_ns(m) - m->held_since_ns > HELD_NS)
         set_paused(m, true);
-    else if (m->paused && !m->held_count && !m->draining && has_room(m))
+    else if (m->paused && !m->held_count && !m->draining && m->room)
         set_paused(m, false);
     if (m->paused != was_paused && !m->draining)
         sm_log(SM_LOG_INFO, m->paused ? "kafka_paused" : "kafka_resumed", sm_kv("consumer", m->name),
@@ -371,6 +380,7 @@ static void read_messages(struct sm_kafka_member *m)
 {
     uint64_t bytes = 0;
     unsigned n = 0;
+    m->room = has_room(m);
     retry_held(m);
     while (n < MESSAGES_PER_TURN && bytes < BYTES_PER_TURN && (m->held_count == 0 || m->paused)) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(m->rk, 0);

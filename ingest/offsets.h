@@ -1,7 +1,8 @@
 /* What of a partition of a log may be acknowledged: everything in front of the first message that is not through yet.
  *
  * Each message that was dealt with is noted with the epoch it was submitted in (pipeline/epochs.h) and the offset behind it. Epochs
- * and offsets only grow, so that messages of one epoch share an entry and a mark passes entries in order. A message of which a copy
+ * only grow, so that messages of one epoch share an entry and a mark passes entries in order. Offsets grow too, unless the log began
+ * anew or was read again from an earlier place: then the offset given out goes back as well, to where reading is. A message of which a copy
  * is on its way to the dead-letter topic keeps its entry until the copy has arrived.
  *
  * Two steps lead to acknowledging. The mark of the source passes an entry: the spans are decided and the sinks have let go of what
@@ -43,7 +44,7 @@ struct sm_offsets {
 void sm_offsets_init(struct sm_offsets *o);
 void sm_offsets_fini(struct sm_offsets *o);
 
-/* The message in front of offset `next` was submitted in this epoch. Neither is ever below one noted before. */
+/* The message in front of offset `next` was submitted in this epoch, which is not below one noted before. */
 void sm_offsets_note(struct sm_offsets *o, uint32_t epoch, int64_t next);
 
 /* The message noted last was copied: its entry waits for sm_offsets_arrived with the number returned. */

@@ -377,7 +377,7 @@ static void put_references(struct reader *r)
     if (!r->references.p)
         return;
     walk_references(r, false);
-    sm_jaeger_referred(&r->in);
+    (void)sm_jaeger_referred(&r->in);
     if (!r->j.error)
         walk_references(r, true);
     behind.error = r->j.error;

@@ -1,13 +1,14 @@
 """Starting, serving, draining, stopping, as an operator sees it."""
 import signal
 import socket
+import time
 import urllib.error
 
 import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from conftest import LISTENERS, QUICK, get, otlp, otlp_request, poll, post
+from conftest import BINARY, LISTENERS, QUICK, get, otlp, otlp_request, poll, post
 
 
 def test_starts_with_a_line_per_listener_and_ends_clean(daemon):
@@ -181,3 +182,17 @@ def test_memory_of_a_burst_is_given_back(daemon):
     burst = d.stat("spanmill_memory_bytes")
     poll(lambda: d.stat("spanmill_spans_open") == 0, "the windows close")
     poll(lambda: d.stat("spanmill_memory_bytes") < burst / 2, "memory is given back", 30)
+
+
+@pytest.mark.skipif("tsan" in BINARY, reason="ThreadSanitizer does not know of the threads that librdkafka starts")
+def test_kafka_brokers_that_are_not_there(daemon):
+    """The log says so; everything else works, and the end does not wait for them. With a broker: test_kafka.py."""
+    d = daemon(*QUICK, "kafka=[{name: spans, brokers: '127.0.0.1:9', topics: spans, dead_letter: dead}]")
+    poll(lambda: d.event("kafka_unreachable"), "the log says so")
+    assert get(d.urls["Prometheus"].replace("/metrics", "/-/ready"))
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root")))[0] == 200
+    poll(lambda: d.stored_spans(1), "it is stored")
+    assert d.stat("spanmill_kafka_messages_total") == 0
+    started = time.monotonic()
+    assert d.end() == 0
+    assert time.monotonic() - started < 20

@@ -10,6 +10,7 @@
 #include "span/span.h"
 #include "span/trace.h"
 
+#include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -22,31 +23,43 @@ struct source {
     struct sm_offsets offsets;
     uint16_t id;
     uint32_t sent, acknowledged, calls;
-    atomic_bool stopped;
+    bool ended;
 };
 
 static struct source sources[WORKERS];
+static sem_t ended; /* posted by each source at its end */
 static _Atomic uint32_t delivered[WORKERS][PAYLOADS_MAX];
 static uint32_t payloads_wanted = 5000;
 
-/* ---- the sink: slow, and counts spans by the payload that their start time names ---- */
+/* ---- the sink: holds each batch until the next one comes or it is flushed, and counts spans by the payload that their start time
+ * names ---- */
+
+static struct sm_sink_batch *held;
 
 static enum sm_rc sink_open(void *sink SM_UNUSED, const struct sm_sink_env *env SM_UNUSED, struct sm_err *err SM_UNUSED)
 {
     return SM_OK;
 }
 
-static void sink_write(void *sink SM_UNUSED, struct sm_sink_batch *batch)
+static void sink_flush(void *sink SM_UNUSED)
 {
+    struct sm_sink_batch *batch = held;
     const struct sm_span *span;
     const uint8_t *bytes;
-    nanosleep(&(struct timespec){.tv_nsec = 2 * SM_MS}, NULL);
-    for (uint32_t i = 0; i < batch->count; i++) {
+    held = NULL;
+    for (uint32_t i = 0; batch && i < batch->count; i++) {
         struct sm_trace_iter it = sm_trace_iter(batch->traces[i]);
         for (uint32_t n = 0; n < batch->traces[i]->span_count && sm_trace_next(&it, &span, &bytes); n++)
             atomic_fetch_add(&delivered[span->start_ns % 10][span->start_ns / 10], 1);
     }
-    sm_sink_done(batch, SM_SINK_OK, 0, 0, NULL);
+    if (batch)
+        sm_sink_done(batch, SM_SINK_OK, 0, 0, NULL);
+}
+
+static void sink_write(void *sink, struct sm_sink_batch *batch)
+{
+    sink_flush(sink);
+    held = batch;
 }
 
 static void sink_close(void *sink SM_UNUSED)
@@ -58,9 +71,11 @@ static const struct sm_sink_ops sink_ops = {
     .thread = SM_SINK_THREAD_OWN,
     .batch_spans_max = 500,
     .batch_linger_ns = 10 * SM_MS,
-    .in_flight_max = 1,
+    .in_flight_max = 2,
     .open = sink_open,
     .write = sink_write,
+    .flush = sink_flush,
+    .cancel = sink_flush,
     .close = sink_close,
 };
 
@@ -123,17 +138,20 @@ static void work(void *arg)
         sm_offsets_note(&s->offsets, sm_worker_epoch(s->worker), ++s->sent);
         check(s);
     }
-    if (s->acknowledged == payloads_wanted)
-        atomic_store(&s->stopped, true);
+    if (s->acknowledged == payloads_wanted && !s->ended)
+        sem_post(&ended);
+    s->ended = s->acknowledged == payloads_wanted;
 }
 
 /* ---- the pipeline ---- */
 
-static void wait_for(struct source *s)
+static void wait_for_sources(void)
 {
-    for (unsigned i = 0; i < 6000 && !atomic_load(&s->stopped); i++)
-        nanosleep(&(struct timespec){.tv_nsec = 10 * SM_MS}, NULL);
-    SM_ASSERT(atomic_load(&s->stopped));
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 60;
+    for (unsigned i = 0; i < WORKERS; i++)
+        SM_ASSERT(sem_timedwait(&ended, &until) == 0);
 }
 
 int main(int argc, char **argv)
@@ -179,9 +197,9 @@ int main(int argc, char **argv)
         sm_offsets_init(&sources[i].offsets);
         sources[i].timer = sm_loop_timer_new(sm_worker_loop(sources[i].worker), SM_MS, work, &sources[i]);
     }
+    SM_ASSERT(sem_init(&ended, 0, 0) == 0);
     SM_ASSERT(sm_pipeline_start(pipeline, &err) == SM_OK);
-    for (unsigned i = 0; i < WORKERS; i++)
-        wait_for(&sources[i]);
+    wait_for_sources();
     SM_ASSERT(sm_pipeline_drain(pipeline, 20 * SM_SEC));
     sm_fanout_stop(fanout, 20 * SM_SEC);
     sm_pipeline_stop(pipeline);

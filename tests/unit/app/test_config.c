@@ -714,3 +714,62 @@ Test(config, reference_page_is_current)
     free(written);
     sm_buf_fini(&page);
 }
+
+/* ---- kafka ---- */
+
+#define KAFKA "kafka:\n  - name: a\n    brokers: k1:9092\n    topics: spans\n"
+
+Test(config, kafka_consumers)
+{
+    cr_expect_str_eq(load("kafka:\n  - name: a\n    brokers: [k1:9092, k2:9092]\n    topics: [spans, '^jaeger-.*']\n    encoding: jaeger_json\n"
+                          "    initial_offset: earliest\n    dead_letter: dead\n    tls: {enabled: true, ca: /ca.pem}\n"
+                          "    sasl: {mechanism: scram_sha_512, username: u, password_file: /p}\n"
+                          "    options: {group.instance.id: i, session.timeout.ms: 6000}\n"),
+                     "");
+    cr_expect_str_eq(validate(), "");
+    cr_assert_eq(config->kafka.n, 1);
+    const struct sm_config_kafka *k = &config->kafka.items[0];
+    cr_expect_eq(k->brokers.n, 2);
+    cr_expect_str_eq(k->topics.items[1], "^jaeger-.*");
+    cr_expect_str_eq(k->group, "spanmill");
+    cr_expect_eq(k->encoding, SM_CONFIG_KAFKA_JAEGER_JSON);
+    cr_expect_eq(k->initial_offset, SM_CONFIG_KAFKA_EARLIEST);
+    cr_expect_eq(k->sasl.mechanism, SM_CONFIG_SASL_SCRAM_512);
+    cr_expect_eq(k->options.n, 2);
+    cr_expect_eq(k->message_bytes_max, 4 * SM_MIB);
+}
+
+Test(config, kafka_needs_brokers_and_topics)
+{
+    cr_expect_str_eq(load("kafka: [{name: a}]"), "f.yaml:1:10: kafka[0]: the key \"brokers\" is missing\n"
+                                                 "f.yaml:1:10: kafka[0]: the key \"topics\" is missing\n");
+}
+
+Test(config, kafka_contradictions)
+{
+    static const struct {
+        const char *more, *problem;
+    } cases[] = {
+        {"    tls: {ca: /ca.pem}\n", "kafka[0].tls: has a meaning only with enabled: true"},
+        {"    tls: {enabled: true, cert: /c.pem}\n", "kafka[0].tls: cert and key belong together"},
+        {"    tls: {enabled: true, ca: /c.pem, insecure: true}\n", "kafka[0].tls: insecure contradicts ca"},
+        {"    sasl: {username: u}\n", "kafka[0].sasl: username and password_file need a mechanism"},
+        {"    sasl: {mechanism: plain, username: u}\n", "kafka[0].sasl: needs username and password_file"},
+        {"    topics: []\n", "kafka[0]: needs a broker and a topic"},
+        {"    options: {enable.auto.commit: false}\n", "kafka[0].options: \"enable.auto.commit\" cannot be set here"},
+        {"    options: {no.such.thing: 1}\n", "kafka[0].options: librdkafka knows no property \"no.such.thing\""},
+        {"    options: {session.timeout.ms: hunter2}\n",
+         "kafka[0].options: librdkafka does not take this value of \"session.timeout.ms\""},
+        {"  - {name: a, brokers: k, topics: t}\n", "kafka[1]: the name \"a\" is taken"},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
+        char yaml[400];
+        const char *topics = strstr(cases[i].more, "topics:") && cases[i].more[2] == ' ' ? "kafka:\n  - name: a\n    brokers: k\n" : KAFKA;
+        snprintf(yaml, sizeof yaml, "%s%s", topics, cases[i].more);
+        cr_expect_str_eq(load(yaml), "", "%s", yaml);
+        const char *said = validate();
+        cr_expect(strstr(said, cases[i].problem) != NULL, "%s: %s", cases[i].problem, said);
+        cr_expect_null(strstr(said, "hunter2"));
+        clear();
+    }
+}

@@ -23,6 +23,18 @@ Test(offsets, an_offset_is_given_out_behind_everything_that_is_through)
     sm_offsets_fini(&o);
 }
 
+Test(offsets, a_log_that_began_anew_is_followed)
+{
+    struct sm_offsets o;
+    sm_offsets_init(&o);
+    sm_offsets_note(&o, 1, 5000);
+    sm_offsets_note(&o, 1, 1);
+    sm_offsets_note(&o, 2, 2);
+    cr_expect_eq(sm_offsets_step(&o, 2, &at_once), 1);
+    cr_expect_eq(sm_offsets_step(&o, 3, &at_once), 2);
+    sm_offsets_fini(&o);
+}
+
 struct progress {
     uint64_t written, durable;
 };

@@ -2,6 +2,7 @@
  * (test_jaeger.c); here: that this one says the same. */
 #include "tests/support/codec_env.h"
 
+#include "base/base64.h"
 #include "base/pb.h"
 #include "span/private.h"
 
@@ -78,6 +79,43 @@ Test(jaeger_json, a_span_with_everything)
     cr_expect(attribute(0, "f").type == SM_VALUE_DOUBLE && attribute(0, "f").d == 1.5);
     cr_expect(attribute(0, "y").type == SM_VALUE_BYTES && sm_str_eq(attribute(0, "y").bytes, SM_STR("\1\2\3")));
     cr_expect(attribute(0, "empty").type == SM_VALUE_STRING && attribute(0, "empty").bytes.len == 0);
+}
+
+/* One span as Jaeger's own marshallers write it to Kafka (jaeger-idl 0.14.0 with gogo's jsonpb and proto). */
+static const char official_json[] =
+    "{\"traceId\":\"AAAAAAAAAAEAAAAAAAAAAg==\",\"spanId\":\"AAAAAAAAAAM=\",\"operationName\":\"op é \\\"q\\\"\",\""
+    "references\":[{\"traceId\":\"AAAAAAAAAAEAAAAAAAAAAg==\",\"spanId\":\"AAAAAAAAAAk=\"},{\"traceId\":\"AAAAAAAAAA"
+    "AAAAAAAAAABw==\",\"spanId\":\"AAAAAAAAAAg=\",\"refType\":\"FOLLOWS_FROM\"}],\"flags\":3,\"startTime\":\"2023-1"
+    "1-14T22:13:20.000001500Z\",\"duration\":\"0.002500s\",\"tags\":[{\"key\":\"span.kind\",\"vStr\":\"server\"},{\""
+    "key\":\"s\",\"vStr\":\"t\"},{\"key\":\"b\",\"vType\":\"BOOL\",\"vBool\":true},{\"key\":\"i\",\"vType\":\"INT64"
+    "\",\"vInt64\":\"-7\"},{\"key\":\"f\",\"vType\":\"FLOAT64\",\"vFloat64\":1.5},{\"key\":\"y\",\"vType\":\"BINARY"
+    "\",\"vBinary\":\"AQID\"}],\"logs\":[{\"timestamp\":\"2023-11-14T22:13:21Z\",\"fields\":[{\"key\":\"event\",\"v"
+    "Str\":\"e\"},{\"key\":\"n\",\"vType\":\"INT64\",\"vInt64\":\"5\"}]}],\"process\":{\"serviceName\":\"svc\",\"ta"
+    "gs\":[{\"key\":\"host\",\"vStr\":\"h\"}]},\"warnings\":[\"w\"]}";
+static const char official_proto[] = /* in base64 */
+    "ChAAAAAAAAAAAQAAAAAAAAACEggAAAAAAAAAAxoJb3Agw6kgInEiIhwKEAAAAAAAAAABAAAAAAAAAAISCAAAAAAAAAAJIh4KEAAAAAAAAAAAAA"
+    "AAAAAAAAcSCAAAAAAAAAAIGAEoAzIJCIDiz6oGENwLOgUQoMuYAUITCglzcGFuLmtpbmQaBnNlcnZlckIGCgFzGgF0QgcKAWIQASABQhAKAWkQ"
+    "Aij5//////////8BQg4KAWYQAzEAAAAAAAD4P0IKCgF5EAQ6AwECA0odCgYIgeLPqgYSCgoFZXZlbnQaAWUSBwoBbhACKAVSEAoDc3ZjEgkKBG"
+    "hvc3QaAWhiAXc=";
+
+Test(jaeger_json, what_jaegers_marshallers_write)
+{
+    uint8_t message[1000];
+    const uint8_t *end = sm_base64_decode(sm_str_c(official_proto), message);
+    cr_assert(end);
+    cr_assert_eq(codec_env_decode(&e, &sm_codec_jaeger_span, message, (size_t)(end - message)), SM_OK, "%s", e.err.text);
+    cr_assert_eq(e.batch.count, 1, "%s", e.batch.reject_text);
+    const struct sm_span *s = codec_env_span(&e, 0);
+    cr_expect_eq(s->parent_id, 9);
+    cr_expect_eq(s->duration_ns, 2500000);
+    cr_expect_eq(count_fields(SM_OTLP_ATTRIBUTES), 5);
+    struct sm_buf bytes = {0};
+    sm_buf_put(&bytes, sm_batch_bytes(&e.batch, 0), s->size);
+    cr_assert_eq(codec_env_decode_text(&e, &sm_codec_jaeger_json, official_json), SM_OK, "%s", e.err.text);
+    cr_assert_eq(e.batch.count, 1, "%s", e.batch.reject_text);
+    cr_expect(sm_str_eq(sm_buf_str(&bytes), sm_str(sm_batch_bytes(&e.batch, 0), codec_env_span(&e, 0)->size)));
+    cr_expect(sm_str_eq(codec_env_service(&e, 0), SM_STR("svc")));
+    sm_buf_fini(&bytes);
 }
 
 /* The same span as protobuf gives the same canonical bytes. */
