@@ -1,12 +1,11 @@
 /* Finds out who called whom in one trace: the links of the dependency graph and the calls of the service graph, in one
  * walk.
  *
- * Links follow the rules of Zipkin's DependencyLinker to the letter (tree.h tells where spans of other formats hang):
- * halves and pieces of one span id are merged, a server half belongs to its client half, spans without their parent hang on the root, a client with children leaves
- * the word to its server, errors of a client count for its server. What that implementation loses, this one does not
- * count either: spans in a circle of parents, and all but the last of several unshared spans with one id and different
- * endpoints
- * (`unreachable` tells how many).
+ * Links follow the rules of Zipkin's DependencyLinker to the letter (tree.h tells where spans of other formats hang): halves
+ * and pieces of one span id are merged, a server half belongs to its client half, spans without their parent hang on the root,
+ * a client with children leaves the word to its server, errors of a client count for its server. What that implementation loses,
+ * this one does not count either: spans in a circle of parents, and all but the last of several unshared spans with one id and
+ * different endpoints (`unreachable` tells how many).
  *
  * Calls follow the edges of Tempo's service graph (client, server, connection type), but are decided on the whole
  * trace: server span below a client span                  "" ("messaging_system" for producer and consumer) server span

@@ -2,22 +2,23 @@
  * root.
  *
  * Rules (zipkin2.internal.Trace and SpanNode):
- *   merge    Records with one span id are sorted: unshared before shared, clients first, then by local endpoint (none
- * first). Neighbours with the same shared flag and endpoints that do not contradict each other are one node; of each
- * field the first one that is there counts. A server behind a client becomes shared; a shared node without parent id
- *            takes that of the node before it. A server of another format than Zipkin's, which cannot say that it is shared,
- *            is one node with shared ones behind it.
- *   place    A node is found by its id, a shared one by id and endpoint. The parent of a shared node is the unshared
- * one with its id. Others look for a shared parent with their own endpoint, then for the plain parent id. Where several
- *            nodes have one place, the last one has it and the others belong to no tree. Zipkin knows no other formats,
- *            whose spans have no address: those hang on the shared node in their own service, else on the first one,
- *            unless the client half is in their service (an application behind its proxy, which share B3's ids).
- *   root     The node without parent id that has the smallest id. What has no parent in the trace hangs on the root, or
- * on nothing when there is no root. Circles of parents belong to no tree. A trace whose records all have ids of their
- * own, none of them shared, needs none of that: there a node is a record.
+ *   merge  Records with one span id are sorted: unshared before shared, clients first, then by local endpoint (none first).
+ *          Neighbours with the same shared flag and endpoints that do not contradict each other are one node; of each field
+ *          the first one that is there counts. A server behind a client becomes shared; a shared node without parent id takes
+ *          that of the node before it.
+ *   place  A node is found by its id, a shared one by id and endpoint. The parent of a shared node is the unshared one with
+ *          its id. Others look for a shared parent with their own endpoint, then for the plain parent id. Where several nodes
+ *          have one place, the last one has it and the others belong to no tree.
+ *   root   The node without parent id that has the smallest id. What has no parent in the trace hangs on the root, or on
+ *          nothing when there is no root. Circles of parents belong to no tree.
+ * A trace whose records all have ids of their own, none of them shared, needs none of that: there a node is a record.
  *
- * With `nested_servers` a shared server whose client half is not in the trace hangs on the server of another service that has
- * its id, too, and encloses it in time: proxies that both say that they serve (Envoys without traffic_direction).
+ * Where these rules have nothing to go by (docs/decisions/0008-applications-behind-proxies.md):
+ *   - Spans of other formats than Zipkin's have no address and cannot say that they are shared. They hang on the shared node in
+ *     their own service, else on the first one, unless the client half is in their service; one that took over its client's id
+ *     is one node with the shared ones behind it.
+ *   - With `nested_servers` a shared server whose client half is not in the trace hangs on the server of another service that
+ *     has its id, too, and encloses it in time.
  *
  * Belongs to one thread; memory grows with the largest trace and stays. */
 #ifndef SM_TREE_H

@@ -41,8 +41,8 @@ CART = {
 MESSAGING = {"messaging.system": ("string", "kafka"), "messaging.destination.name": ("string", "orders")}
 ATTRIBUTES = {
     "GET /cart": {
-        "http.request.method": ("string", "GET"), "note": ("string", "\u20ac \u00fc \u6f22"), "cached": ("bool", True), "rows": ("int", 42),
-        "negative": ("int", -7), "ratio": ("double", 0.25), "names": ("array", [("string", "a"), ("string", "b")]),
+        "http.request.method": ("string", "GET"), "note": ("string", "\u20ac \u00fc \u6f22"), "cached": ("bool", True),
+        "rows": ("int", 42), "negative": ("int", -7), "ratio": ("double", 0.25), "names": ("array", [("string", "a"), ("string", "b")]),
         "sizes": ("array", [("int", 1), ("int", 2)]), "flags": ("array", [("bool", True), ("bool", False)]),
     },
     "load": {"db.system.name": ("string", "postgresql"), "server.address": ("string", "db")},
@@ -78,12 +78,14 @@ def by_jaeger_v3(daemon, trace):
         for of_scope in of_resource["scopeSpans"]:
             for span in of_scope["spans"]:
                 spans[span["name"]] = {
-                    "resource": resource, "service": resource["service.name"][1], "scope": of_scope.get("scope", {}), "id": span["spanId"],
-                    "parent": span.get("parentSpanId", ""), "kind": OTLP_KINDS[span["kind"]],
+                    "resource": resource, "service": resource["service.name"][1], "scope": of_scope.get("scope", {}),
+                    "id": span["spanId"], "parent": span.get("parentSpanId", ""), "kind": OTLP_KINDS[span["kind"]],
                     "from": int(span["startTimeUnixNano"]), "to": int(span["endTimeUnixNano"]),
                     "attributes": otlp_values(span.get("attributes", [])), "status": span.get("status", {}),
-                    "events": [(int(e["timeUnixNano"]), e["name"], otlp_values(e.get("attributes", []))) for e in span.get("events", [])],
-                    "links": [(one["traceId"], one["spanId"], otlp_values(one.get("attributes", []))) for one in span.get("links", [])],
+                    "events": [(int(e["timeUnixNano"]), e["name"], otlp_values(e.get("attributes", [])))
+                               for e in span.get("events", [])],
+                    "links": [(one["traceId"], one["spanId"], otlp_values(one.get("attributes", [])))
+                              for one in span.get("links", [])],
                 }
     return spans
 
@@ -108,8 +110,8 @@ def by_jaeger(daemon, trace):
         process = found["processes"][span["processID"]]
         spans[span["operationName"]] = {
             "service": process["serviceName"], "process": jaeger_values(process["tags"]), "id": span["spanID"],
-            "references": [(one["refType"], one["traceID"], one["spanID"]) for one in span["references"]], "from": span["startTime"],
-            "to": span["startTime"] + span["duration"], "tags": jaeger_values(span["tags"]),
+            "references": [(one["refType"], one["traceID"], one["spanID"]) for one in span["references"]],
+            "from": span["startTime"], "to": span["startTime"] + span["duration"], "tags": jaeger_values(span["tags"]),
             "logs": [(log["timestamp"], jaeger_values(log["fields"])) for log in span["logs"]],
         }
     return spans
@@ -292,12 +294,14 @@ def check_checkout(daemon, said, start, bits, whole="int", **more):
     subset(tags, spans["POST /checkout"]["tags"])
     assert spans["serve"]["tags"]["error"] == ("bool", True)
     ((at, fields),) = spans["serve"]["logs"]
-    assert (at, fields) == ((start + 70) * 1000, {"event": ("string", "error"), "message": ("string", "sold out"), "left": (whole, 0)})
+    assert at == (start + 70) * 1000
+    assert fields == {"event": ("string", "error"), "message": ("string", "sold out"), "left": (whole, 0)}
     zipkin = {span["name"]: span for span in by_zipkin(daemon, trace)}
     assert set(zipkin) == {operation.lower() for _, operation, _, _, _, _ in CHECKOUT.values()}
     assert zipkin["serve"]["parentId"] == zipkin["reserve"]["id"] and "error" in zipkin["serve"]["tags"]
     edge = {"parent": "shop", "child": "stock", "callCount": 1, "errorCount": 1}
-    poll(lambda: daemon.query("/api/v2/dependencies?endTs=9999999999999&lookback=9999999999999") == [edge], "the call is in the graph")
+    dependencies = "/api/v2/dependencies?endTs=9999999999999&lookback=9999999999999"
+    poll(lambda: daemon.query(dependencies) == [edge], "the call is in the graph")
 
 
 @pytest.mark.parametrize("bits", ["64", "128"])
@@ -322,7 +326,9 @@ def test_jaeger_node(daemon, node, transport, bits):
 def test_jaeger_java(daemon, java, transport, bits):
     d, start = daemon(*QUICK), start_ms()
     host, port = agent(d, "compact").split(":")
-    where = {"JAEGER_ENDPOINT": d.urls["Jaeger HTTP"]} if transport == "http" else {"JAEGER_AGENT_HOST": host, "JAEGER_AGENT_PORT": port}
+    where = {"JAEGER_AGENT_HOST": host, "JAEGER_AGENT_PORT": port}
+    if transport == "http":
+        where = {"JAEGER_ENDPOINT": d.urls["Jaeger HTTP"]}
     variables = {**where, "JAEGER_SAMPLER_TYPE": "const", "JAEGER_SAMPLER_PARAM": "1", "JAEGER_TAGS": "zone=north"}
     if bits == "128":
         variables["JAEGER_TRACEID_128BIT"] = "true"
@@ -343,7 +349,8 @@ ORDER = {
 SHOP = {"serviceName": "shop", "ipv4": "10.0.0.1", "port": 80}
 ENDPOINTS = {
     "local": {"shop": SHOP, "stock": {"serviceName": "stock", "ipv4": "10.0.0.2", "port": 8080}},
-    "remote": {"post /checkout": {"ipv4": "192.0.2.9", "port": 50000}, "send": {"serviceName": "kafka", "ipv4": "10.0.0.9", "port": 9092}},
+    "remote": {"post /checkout": {"ipv4": "192.0.2.9", "port": 50000},
+               "send": {"serviceName": "kafka", "ipv4": "10.0.0.9", "port": 9092}},
 }
 
 
@@ -379,7 +386,11 @@ def check_order(daemon, said, shared, start=None, stock=None, without=(), caller
     assert {name: span["service"] for name, span in jaeger.items()} == {name: span[0] for name, span in expected.items()}
     assert jaeger["serve"]["references"][0][2] == jaeger["reserve"]["id"] != jaeger["serve"]["id"]
     edges = {("shop", "stock", 1, 1)} | ({("shop", "kafka", 1, 0)} if "send" in expected else set())
-    poll(lambda: {(e["parent"], e["child"], e["callCount"], e.get("errorCount", 0)) for e in daemon.query("/api/graph")["edges"]} == edges, "the graph")
+
+    def found_edges():
+        return {(e["parent"], e["child"], e["callCount"], e.get("errorCount", 0)) for e in daemon.query("/api/graph")["edges"]}
+
+    poll(lambda: found_edges() == edges, "the graph")
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])

@@ -363,7 +363,7 @@ def test_proxies_as_hops_of_their_own(daemon, tmp_path):
 
 
 def test_proxies_that_both_say_server(daemon, tmp_path):
-    """Split alone, like listeners without traffic_direction: two server spans that share an id. Only their times tell who called."""
+    """Split alone, like listeners without traffic_direction: two server spans with one id. Only their times tell who called."""
     d = daemon(*QUICK)
     split = zipkin(split_spans_for_request=True)
     with jaeger(d) as traced, contextlib.closing(Mesh(tmp_path, d, split, traced)) as mesh:
@@ -400,8 +400,8 @@ def test_what_is_not_sampled_is_not_reported(daemon, tmp_path):
 
 
 def test_what_the_proxies_of_istio_0_4_sent(daemon):
-    """They cannot be had any more, so their reports are written here as their sources wrote them: version 1, ids of 64 bits, a joined
-    span without time of its own, tags without endpoint."""
+    """They cannot be had any more, so their reports are written here as their sources wrote them: version 1, ids of 64 bits,
+    a joined span without time of its own, tags without endpoint."""
     d = daemon(*QUICK)
     now = time.time_ns() // 1000
     call = "00c0ffee00c0ffee"
@@ -409,7 +409,8 @@ def test_what_the_proxies_of_istio_0_4_sent(daemon):
     def report(service, address, first, last, begin, end, **more):
         endpoint = {"serviceName": service, "ipv4": address, "port": 0}
         span = {"traceId": call, "id": call, "name": "shop.default.svc.cluster.local:80/*", **more,
-                "annotations": [{"timestamp": now + at, "value": value, "endpoint": endpoint} for at, value in ((begin, first), (end, last))],
+                "annotations": [{"timestamp": now + at, "value": value, "endpoint": endpoint}
+                                for at, value in ((begin, first), (end, last))],
                 "binaryAnnotations": [{"key": "http.status_code", "value": "200"}, {"key": "component", "value": "proxy"}]}
         assert post(d.urls["Zipkin"].replace("/v2/", "/v1/"), json.dumps([span]).encode(), "application/json")[0] == 202
 

@@ -32,7 +32,9 @@ def exports(daemon, heading, **changed):
     text = documented(heading, "sh elsewhere")
     variables = dict(pair.split("=", 1) for line in text.splitlines() for pair in line.split("#")[0].split()[1:])
     found = {**variables, **changed}
-    return {**os.environ, **{name: re.sub(r"HOST:(\d+)", lambda m: address(daemon, m.group(1)), value) for name, value in found.items()}}
+    for name, value in found.items():
+        found[name] = re.sub(r"HOST:(\d+)", lambda match: address(daemon, match.group(1)), value)
+    return {**os.environ, **found}
 
 
 def kinds_of(daemon):
