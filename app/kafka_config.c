@@ -146,6 +146,7 @@ static const struct sm_codec *const codecs[] = {
     [SM_CONFIG_KAFKA_ZIPKIN_THRIFT] = &sm_codec_zipkin_v1_thrift,
     [SM_CONFIG_KAFKA_JAEGER_PROTO] = &sm_codec_jaeger_span,
     [SM_CONFIG_KAFKA_JAEGER_JSON] = &sm_codec_jaeger_json,
+    [SM_CONFIG_KAFKA_MSGPACK] = &sm_codec_msgpack,
 };
 
 static uint64_t written(void *store)

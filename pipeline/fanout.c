@@ -408,6 +408,8 @@ void sm_fanout_free(struct sm_fanout *f)
     SM_ASSERT(f->stopped);
     for (unsigned i = 0; i < f->shards; i++)
         SM_ASSERT(!sm_mpsc_take(&f->homes[i].returned) && !f->homes[i].staged);
+    for (unsigned i = 0; i < f->group_count; i++)
+        sm_loop_free(f->groups[i].loop); /* not when sinks stop: workers that still tick wake them */
     for (unsigned i = 0; i < f->sink_count; i++)
         sink_fini(&f->sinks[i], f->shards);
     free(f->sinks);
@@ -756,9 +758,6 @@ void sm_fanout_stop(struct sm_fanout *f, int64_t timeout_ns)
             pthread_join(g->thread, NULL);
         else
             group_end(g);
-        g->running = false;
-        sm_loop_free(g->loop);
-        g->loop = NULL;
     }
     lose_unreleased(f);
     f->stopped = true;

@@ -374,11 +374,12 @@ static void walk_references(struct reader *r, bool link)
 static void put_references(struct reader *r)
 {
     struct sm_json behind = r->j;
-    if (!r->references.p)
+    if (!r->references.p) {
+        (void)need(r, sm_jaeger_referred(&r->in));
         return;
+    }
     walk_references(r, false);
-    (void)sm_jaeger_referred(&r->in);
-    if (!r->j.error)
+    if (!r->j.error && need(r, sm_jaeger_referred(&r->in)))
         walk_references(r, true);
     behind.error = r->j.error;
     behind.error_at = r->j.error_at;

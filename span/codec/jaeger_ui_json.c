@@ -509,8 +509,8 @@ static void read_span(struct reader *r)
         return;
     read_object(r, read_span_member, &s);
     walk_references(r, false);
-    (void)sm_jaeger_referred(&r->in);
-    walk_references(r, true);
+    if (!r->j.error && need(r, sm_jaeger_referred(&r->in)))
+        walk_references(r, true);
     if (!r->j.error)
         use_process(r, s.process_id);
     if (!r->j.error)
