@@ -96,7 +96,6 @@ static enum sm_rc make_pipeline(struct sm_engine *e, const struct sm_engine_opti
         .memory_bytes = o->memory_triggers ? e->budget_bytes : 0,
         .memory_soft = c->memory.soft,
         .memory_hard = c->memory.hard,
-        .memory_reserve_bytes = e->budget_bytes / 16,
         .start_ns = o->start_ns,
         .names = e->names,
         .scopes = e->scopes,

@@ -38,6 +38,7 @@ struct sm_slab {
     struct block *blocks;
     size_t bytes_used;
     size_t bytes_held;
+    size_t bytes_empty; /* of blocks without a chunk */
 };
 
 /* Blocks are aligned to their size and start with a pointer to their struct block, in units that are never free. */
@@ -186,6 +187,7 @@ static bool block_new(struct sm_slab *slab)
         list_add(slab, page);
     }
     slab->bytes_held += BLOCK_BYTES;
+    slab->bytes_empty += BLOCK_BYTES;
     return true;
 }
 
@@ -200,6 +202,7 @@ static void block_free(struct sm_slab *slab, struct block *block)
     if (block->next)
         block->next->prev = block->prev;
     slab->bytes_held -= BLOCK_BYTES;
+    slab->bytes_empty -= BLOCK_BYTES;
     free(block->memory);
     free(block);
 }
@@ -246,6 +249,7 @@ void *sm_slab_alloc(struct sm_slab *slab, size_t size, uint32_t *usable)
     unsigned at = take(page, n, &longest);
     list_move(slab, page, longest);
     struct block *block = page->block;
+    slab->bytes_empty -= block->units_used ? 0 : BLOCK_BYTES;
     block->units_used += n;
     *usable = n * UNIT_BYTES;
     slab->bytes_used += *usable;
@@ -269,6 +273,7 @@ void sm_slab_release(struct sm_slab *slab, void *chunk, size_t size)
     if (run > page->longest)
         list_move(slab, page, run);
     block->units_used -= n;
+    slab->bytes_empty += block->units_used ? 0 : BLOCK_BYTES;
     slab->bytes_used -= (size_t)n * UNIT_BYTES;
 }
 
@@ -284,15 +289,11 @@ size_t sm_slab_bytes_held(const struct sm_slab *slab)
 
 void sm_slab_trim(struct sm_slab *slab, size_t reserve_bytes)
 {
-    size_t empty = 0;
-    for (struct block *block = slab->blocks; block;) {
-        struct block *next = block->next;
-        if (block->units_used == 0) {
-            empty += BLOCK_BYTES;
-            if (empty > reserve_bytes)
-                block_free(slab, block);
-        }
-        block = next;
+    struct block *next;
+    for (struct block *block = slab->blocks; block && slab->bytes_empty > reserve_bytes; block = next) {
+        next = block->next;
+        if (block->units_used == 0)
+            block_free(slab, block);
     }
 }
 

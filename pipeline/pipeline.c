@@ -38,7 +38,6 @@ static void make_shards(struct sm_pipeline *p)
             .dropped_decisions_max = c->dropped_decisions_max / c->shards,
             .skeleton_bytes_max = c->skeleton_bytes_max / c->shards,
             .late_grace_ns = c->late_grace_ns,
-            .memory_reserve_bytes = c->memory_reserve_bytes / c->shards,
             .names = c->names,
             .scopes = c->scopes,
             .policy = c->policy,

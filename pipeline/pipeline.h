@@ -32,7 +32,6 @@ struct sm_pipeline_config {
     int64_t late_grace_ns;                              /* ... at most so long */
     uint64_t memory_bytes;                              /* the budget; 0: no memory triggers */
     double memory_soft, memory_hard;                    /* shares of it: back-pressure, early decisions */
-    uint64_t memory_reserve_bytes;                      /* empty slabs kept for reuse, over all shards */
     int64_t start_ns;                                   /* INLINE: where time starts */
     struct sm_names *names;
     struct sm_scopes *scopes;

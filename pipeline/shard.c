@@ -4,6 +4,7 @@
 #include "base/slab.h"
 #include "pipeline/decided.h"
 #include "pipeline/epochs.h"
+#include "pipeline/high_water.h"
 #include "pipeline/skeletons.h"
 #include "pipeline/trace_map.h"
 #include "pipeline/wheel.h"
@@ -24,6 +25,7 @@ enum {
     SLICE_SPANS = 2000,    /* spans decided before sockets are looked at again ... */
     SLICE_PER_TRACE = 8,   /* ... where a trace counts as so many more */
     EARLY_PER_TEND = 4096, /* traces decided early in one go */
+    TRIM_WINDOWS = 10,     /* for which memory is kept that is not needed now */
     NEWS = SM_SPAN_ERROR | SM_SPAN_DEBUG | SM_SPAN_PRIORITY, /* of a dropped trace: asks for a decision of its own */
 };
 
@@ -70,6 +72,7 @@ struct sm_shard {
     struct sm_trace *heavy[HEAVY_MAX];
     unsigned heavy_count;
     uint64_t spans_open, bytes_open; /* in windows and parked */
+    struct sm_high_water high_water;
     struct sm_shard_gauges gauges;
 };
 
@@ -998,10 +1001,19 @@ static void publish(struct sm_shard *s, uint32_t epoch)
     sm_epochs_publish(s->epochs, epoch);
 }
 
+/* Empty memory is kept for as much as was in use within ten windows: memory that is touched anew costs more than a span. */
+static void trim(struct sm_shard *s, int64_t now_ns)
+{
+    const struct sm_windows *w = &s->config.windows;
+    uint64_t used = sm_slab_bytes_used(s->slab);
+    uint64_t mark = sm_high_water(&s->high_water, used, now_ns, TRIM_WINDOWS * SM_MAX(w->idle_ns, w->after_root_ns));
+    sm_slab_trim(s->slab, (size_t)(mark - used));
+}
+
 void sm_shard_tend(struct sm_shard *s, int64_t now_ns, uint32_t epoch, uint64_t other_bytes)
 {
     sm_shard_collect(s);
-    sm_slab_trim(s->slab, s->config.memory_reserve_bytes);
+    trim(s, now_ns);
     if (s->config.budget) {
         sm_budget_publish(s->config.budget, s->config.index, sm_slab_bytes_used(s->slab) + other_bytes);
         if (sm_budget_used(s->config.budget) > s->config.budget->hard_bytes)

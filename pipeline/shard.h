@@ -35,7 +35,6 @@ struct sm_shard_config {
     uint32_t dropped_decisions_max;
     uint64_t skeleton_bytes_max;    /* memory for linking late spans, this shard's part */
     int64_t late_grace_ns;          /* late spans are linked for so long */
-    uint64_t memory_reserve_bytes;  /* empty slabs kept for reuse */
     const struct sm_names *names;
     const struct sm_scopes *scopes;
     const struct sm_policy *policy;

@@ -56,7 +56,6 @@ static void *set_up(struct micro_inputs *inputs)
         .limits = sm_codec_limits_default,
         .kept_decisions_max = 100000,
         .dropped_decisions_max = 4000000,
-        .memory_reserve_bytes = 256 * SM_MIB,
         .start_ns = BENCH_ENCODE_EPOCH_NS,
         .names = s->names,
         .scopes = s->scopes,

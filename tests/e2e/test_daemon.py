@@ -7,7 +7,7 @@ import urllib.error
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from conftest import BINARY, LISTENERS, QUICK, get, otlp, poll, post
+from conftest import BINARY, LISTENERS, QUICK, get, otlp, otlp_request, poll, post
 
 
 def test_starts_with_a_line_per_listener_and_ends_clean(daemon):
@@ -167,3 +167,14 @@ def test_kafka_brokers_that_are_not_there(daemon):
     started = time.monotonic()
     assert d.end() == 0
     assert time.monotonic() - started < 20
+
+
+def test_memory_of_a_burst_is_given_back(daemon):
+    """What ten windows have not needed goes back to the allocator; what they need is kept."""
+    d = daemon("windows.after_root=300ms", "windows.idle=300ms", "store.enabled=false")
+    body = otlp_request([{"trace": 1 << 100 | trace, "id": 1, "name": "x" * 400} for trace in range(1, 3000)])
+    for _ in range(30):
+        post(d.urls["OTLP HTTP"], body)
+    burst = d.stat("spanmill_memory_bytes")
+    poll(lambda: d.stat("spanmill_spans_open") == 0, "the windows close")
+    poll(lambda: d.stat("spanmill_memory_bytes") < burst / 2, "memory is given back", 30)

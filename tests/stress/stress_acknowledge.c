@@ -180,7 +180,6 @@ int main(int argc, char **argv)
         .limits = sm_codec_limits_default,
         .kept_decisions_max = 100000,
         .dropped_decisions_max = 1000,
-        .memory_reserve_bytes = 16 * SM_MIB,
         .names = names,
         .scopes = scopes,
         .wanted = wanted,

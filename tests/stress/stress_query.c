@@ -50,7 +50,6 @@ static void open_pipeline(struct daemon *d)
         .limits = sm_codec_limits_default,
         .kept_decisions_max = 1000,
         .dropped_decisions_max = 1000,
-        .memory_reserve_bytes = 16 * SM_MIB,
         .names = d->names,
         .scopes = d->scopes,
         .wanted = d->wanted,

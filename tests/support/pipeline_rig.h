@@ -138,7 +138,6 @@ static inline void rig_open(struct rig *r)
         .memory_bytes = r->memory_bytes,
         .memory_soft = 0.75,
         .memory_hard = 0.9,
-        .memory_reserve_bytes = 16 * SM_MIB,
         .start_ns = RIG_START_NS,
         .names = r->names,
         .scopes = r->scopes,

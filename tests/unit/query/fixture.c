@@ -35,7 +35,6 @@ static void open_pipeline(struct qx *q)
         .limits = sm_codec_limits_default,
         .kept_decisions_max = 1000,
         .dropped_decisions_max = 1000,
-        .memory_reserve_bytes = 16 * SM_MIB,
         .start_ns = QX_NOW_NS,
         .names = q->names,
         .scopes = q->scopes,
