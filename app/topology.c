@@ -162,7 +162,8 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
     struct port *p = &t->ports[t->port_count++];
     p->ops = ops;
     p->configured = address;
-    enum sm_rc rc = sm_listeners_fill(t->listeners, line->address, true, &p->listener, err);
+    p->listener.address = address;
+    enum sm_rc rc = ops->endpoint ? SM_OK : sm_listeners_fill(t->listeners, line->address, true, &p->listener, err);
     if (rc != SM_OK)
         return rc;
     p->listener.udp = (struct sm_udp_options){t->config->limits.datagram_bytes_max, t->config->limits.udp_buffer_bytes};
@@ -177,14 +178,15 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
         p->instances[i] = ops->open(&p->listener, sm_pipeline_worker(t->engine->pipeline, i), &port, err);
         if (!p->instances[i])
             return err->rc;
-        sm_listeners_watch(t->listeners, line->address, ops->counters ? ops->counters(p->instances[i]) : NULL);
+        if (!ops->endpoint)
+            sm_listeners_watch(t->listeners, line->address, ops->counters ? ops->counters(p->instances[i]) : NULL);
         if (!port) /* a socket in the file system */
             continue;
         const char *colon = strrchr(address, ':');
-        if (!ops->single)
-            snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
-        if (!ops->single)
-            p->listener.address = p->address;
+        if (ops->single)
+            continue;
+        snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
+        p->listener.address = p->address;
     }
     p->number = port;
     if (ops->endpoint)
