@@ -147,7 +147,44 @@ static const struct port *find_port(const struct sm_topology *t, const struct sm
     return NULL;
 }
 
-/* Opens one listener on every worker. */
+static enum sm_rc fill_listener(struct sm_topology *t, const struct receiver_line *line, const char *address,
+                                struct sm_listener *listener, struct sm_err *err)
+{
+    const struct sm_config *c = t->config;
+    listener->address = address;
+    listener->udp = (struct sm_udp_options){c->limits.datagram_bytes_max, c->limits.udp_buffer_bytes};
+    listener->sampling_file = c->sampling.file;
+    listener->rates = t->engine->throughput ? sm_throughput_published(t->engine->throughput) : NULL;
+    listener->zeromq = c->zeromq;
+    listener->fallback = sm_query_http_handler();
+    listener->fallback_ctx = sm_query_listener_service(t->query);
+    return line->ops->endpoint ? SM_OK : sm_listeners_fill(t->listeners, line->address, true, listener, err);
+}
+
+/* On every worker, or on the first one alone; *number is the port, 0 for a socket in the file system. Instances after the first
+ * take the port that the first one got. */
+static enum sm_rc open_instances(struct sm_topology *t, struct port *p, const struct receiver_line *line, const char *address,
+                                 uint16_t *number, struct sm_err *err)
+{
+    const struct sm_receiver_ops *ops = line->ops;
+    const char *colon = strrchr(address, ':');
+    p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);
+    *number = 0;
+    for (unsigned i = 0; i < (ops->single ? 1 : t->engine->workers); i++) {
+        p->instances[i] = ops->open(&p->listener, sm_pipeline_worker(t->engine->pipeline, i), number, err);
+        if (!p->instances[i])
+            return err->rc;
+        if (!ops->endpoint)
+            sm_listeners_watch(t->listeners, line->address, ops->counters ? ops->counters(p->instances[i]) : NULL);
+        if (!*number)
+            continue;
+        snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, *number);
+        p->listener.address = p->address;
+    }
+    return SM_OK;
+}
+
+/* Opens one listener. */
 static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *line, struct sm_err *err)
 {
     const struct sm_receiver_ops *ops = line->ops;
@@ -162,37 +199,15 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
     struct port *p = &t->ports[t->port_count++];
     p->ops = ops;
     p->configured = address;
-    p->listener.address = address;
-    enum sm_rc rc = ops->endpoint ? SM_OK : sm_listeners_fill(t->listeners, line->address, true, &p->listener, err);
+    enum sm_rc rc = fill_listener(t, line, address, &p->listener, err);
+    if (rc == SM_OK)
+        rc = open_instances(t, p, line, address, &p->number, err);
     if (rc != SM_OK)
         return rc;
-    p->listener.udp = (struct sm_udp_options){t->config->limits.datagram_bytes_max, t->config->limits.udp_buffer_bytes};
-    p->listener.sampling_file = t->config->sampling.file;
-    p->listener.rates = t->engine->throughput ? sm_throughput_published(t->engine->throughput) : NULL;
-    p->listener.zeromq = t->config->zeromq;
-    p->listener.fallback = sm_query_http_handler();
-    p->listener.fallback_ctx = sm_query_listener_service(t->query);
-    p->instances = sm_xcalloc(t->engine->workers, sizeof *p->instances);
-    uint16_t port = 0;
-    for (unsigned i = 0; i < (ops->single ? 1 : t->engine->workers); i++) {
-        p->instances[i] = ops->open(&p->listener, sm_pipeline_worker(t->engine->pipeline, i), &port, err);
-        if (!p->instances[i])
-            return err->rc;
-        if (!ops->endpoint)
-            sm_listeners_watch(t->listeners, line->address, ops->counters ? ops->counters(p->instances[i]) : NULL);
-        if (!port) /* a socket in the file system */
-            continue;
-        const char *colon = strrchr(address, ':');
-        if (ops->single)
-            continue;
-        snprintf(p->address, sizeof p->address, "%.*s:%u", colon ? (int)(colon - address) : 0, address, port);
-        p->listener.address = p->address;
-    }
-    p->number = port;
     if (ops->endpoint)
         show_url(t, line->name, ops->endpoint(p->instances[0]));
     else
-        show(t, line->name, line->scheme, address, port, line->path, p->listener.door.tls != NULL);
+        show(t, line->name, line->scheme, address, p->number, line->path, p->listener.door.tls != NULL);
     return SM_OK;
 }
 
