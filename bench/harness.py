@@ -85,7 +85,7 @@ LISTENER_OF = {
 }
 TCP_LISTENERS = ("otlp_grpc", "otlp_http", "zipkin", "jaeger_http", "jaeger_grpc")
 # Formats of which bench_sink finds the spans.
-FLOORS = ("otlp-http", "otlp-http-gzip", "otlp-http-json", "otlp-grpc", "otlp-grpc-gzip", "zipkin-json")
+FLOORS = ("otlp-http", "otlp-http-gzip", "otlp-grpc", "otlp-grpc-gzip", "zipkin-json")
 SINK_LISTENER_OF = {"otlp_http": "otlp-http", "otlp_grpc": "otlp-grpc", "zipkin": "zipkin"}
 
 
