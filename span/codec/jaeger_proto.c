@@ -41,22 +41,26 @@ static bool next_field(const uint8_t **p, const uint8_t *end, struct sm_pb_field
 
 /* ---- tags, times ---- */
 
-static void choose_value(struct sm_jaeger_tag *tag, const struct sm_pb_field members[8], uint64_t type)
+/* The values that a KeyValue has, of which its type chooses one. Texts are read for 16 bytes. */
+struct values {
+    struct sm_str text, binary;
+    uint64_t type, truth, integer, real;
+};
+
+static void choose_value(struct sm_jaeger_tag *tag, const struct values *v)
 {
-    static const uint8_t none[16], unknown[32] = "unknown type"; /* texts are read for 16 bytes */
-    static const uint8_t member_of[] = {3, 4, 5, 6, 7};
-    const struct sm_pb_field *f = type < sizeof member_of ? &members[member_of[type]] : NULL;
-    tag->type = f ? (enum sm_jaeger_type)type : SM_JAEGER_STRING;
-    if (!f)
-        tag->text = sm_str(unknown, 12);
-    else if (type == SM_JAEGER_BOOL)
-        tag->b = f->value != 0;
-    else if (type == SM_JAEGER_INT)
-        tag->i = (int64_t)f->value;
-    else if (type == SM_JAEGER_DOUBLE)
-        memcpy(&tag->d, &f->value, sizeof tag->d);
+    static const uint8_t unknown[32] = "unknown type";
+    tag->type = v->type <= SM_JAEGER_BINARY ? (enum sm_jaeger_type)v->type : SM_JAEGER_STRING;
+    if (SM_LIKELY(v->type == SM_JAEGER_STRING))
+        tag->text = v->text;
+    else if (v->type == SM_JAEGER_BOOL)
+        tag->b = v->truth != 0;
+    else if (v->type == SM_JAEGER_INT)
+        tag->i = (int64_t)v->integer;
+    else if (v->type == SM_JAEGER_DOUBLE)
+        memcpy(&tag->d, &v->real, sizeof tag->d);
     else
-        tag->text = f->bytes ? sm_str(f->bytes, f->size) : sm_str(none, 0);
+        tag->text = v->type == SM_JAEGER_BINARY ? v->binary : sm_str(unknown, 12);
 }
 
 _Static_assert(SM_JAEGER_STRING == 0 && SM_JAEGER_BOOL == 1 && SM_JAEGER_INT == 2 && SM_JAEGER_DOUBLE == 3 && SM_JAEGER_BINARY == 4,
@@ -68,14 +72,23 @@ static bool read_tag(const uint8_t *p, size_t size, struct sm_jaeger_tag *tag)
     static const uint8_t wires[] = {0, SM_PB_BYTES, SM_PB_VARINT, SM_PB_BYTES, SM_PB_VARINT, SM_PB_VARINT, SM_PB_FIXED64, SM_PB_BYTES};
     static const uint8_t none[16];
     const uint8_t *end = p + size;
-    struct sm_pb_field f, members[8] = {0};
+    struct values v = {.text = sm_str(none, 0), .binary = sm_str(none, 0)};
+    struct sm_pb_field f;
     bool ok = true;
+    tag->key = sm_str(none, 0);
     while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
-        if (f.number < SM_ARRAY_LEN(members))
-            members[f.number] = f;
+        switch (f.number) {
+        case 1: tag->key = sm_str(f.bytes, f.size); break;
+        case 2: v.type = f.value; break;
+        case 3: v.text = sm_str(f.bytes, f.size); break;
+        case 4: v.truth = f.value; break;
+        case 5: v.integer = f.value; break;
+        case 6: v.real = f.value; break;
+        case 7: v.binary = sm_str(f.bytes, f.size); break;
+        default: break;
+        }
     }
-    tag->key = members[1].bytes ? sm_str(members[1].bytes, members[1].size) : sm_str(none, 0);
-    choose_value(tag, members, members[2].value);
+    choose_value(tag, &v);
     return ok && p == end;
 }
 
