@@ -1,6 +1,10 @@
 /* spanmill: finds the subcommand and runs it. */
 #include "app/command.h"
 
+/* Read by jemalloc at its start: what is freed goes back to the system within a second, not ten. What is used again and again
+ * lies in slabs and pools, which are not freed. */
+const char *malloc_conf = "dirty_decay_ms:1000,muzzy_decay_ms:0";
+
 static bool is_help(const char *arg)
 {
     return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
