@@ -2,6 +2,7 @@
 #include "app/admin.h"
 
 #include "base/gzip.h"
+#include "base/header.h"
 
 #include <stdlib.h>
 
@@ -58,7 +59,7 @@ static void reply_metrics(struct sm_admin *a, struct sm_http_exchange *x)
     enum sm_prom_format format = sm_prom_negotiate(x->known[SM_HTTP_ACCEPT]);
     if (a->before_scrape)
         a->before_scrape(a->ctx);
-    struct sm_gzip *gzip = sm_gzip_accepted(x->known[SM_HTTP_ACCEPT_ENCODING]) ? sm_gzip_new() : NULL;
+    struct sm_gzip *gzip = sm_header_accepts_gzip(x->known[SM_HTTP_ACCEPT_ENCODING]) ? sm_gzip_new() : NULL;
     if (gzip)
         scrape_packed(a, format, gzip, &out);
     else

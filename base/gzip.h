@@ -17,7 +17,4 @@ void sm_gzip_put(struct sm_gzip *z, struct sm_str bytes, struct sm_buf *out);
 /* Appends the rest; nothing may be put afterwards. */
 void sm_gzip_end(struct sm_gzip *z, struct sm_buf *out);
 
-/* True when an Accept-Encoding header (RFC 9110, 12.5.3) takes gzip. Without the header nobody asked for it. */
-bool sm_gzip_accepted(struct sm_str accept_encoding);
-
 #endif

@@ -1,36 +1,17 @@
 /* Prometheus text format 0.0.4 and OpenMetrics 1.0. */
 #include "base/prom.h"
 
+#include "base/header.h"
 #include "base/json_out.h"
 #include "base/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <strings.h>
 
 const char *sm_prom_content_type(enum sm_prom_format format)
 {
     return format == SM_PROM_OPENMETRICS ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                                          : "text/plain; version=0.0.4; charset=utf-8";
-}
-
-/* Cuts the text up to the next `separator` off the front of *rest, without blanks around it. */
-static struct sm_str cut(struct sm_str *rest, char separator)
-{
-    const char *at = rest->len ? memchr(rest->ptr, separator, rest->len) : NULL;
-    struct sm_str part = sm_str(rest->ptr, at ? (size_t)(at - rest->ptr) : rest->len);
-    size_t skip = part.len + (at ? 1 : 0);
-    *rest = sm_str(rest->ptr + skip, rest->len - skip);
-    while (part.len && (part.ptr[0] == ' ' || part.ptr[0] == '\t'))
-        part = sm_str(part.ptr + 1, part.len - 1);
-    while (part.len && (part.ptr[part.len - 1] == ' ' || part.ptr[part.len - 1] == '\t'))
-        part.len--;
-    return part;
-}
-
-static bool equals_nocase(struct sm_str a, struct sm_str b)
-{
-    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
 }
 
 /* A weight "0.5" as thousandths; 0 for what is not one. */
@@ -49,21 +30,21 @@ enum sm_prom_format sm_prom_negotiate(struct sm_str accept)
 {
     unsigned text = 0, openmetrics = 0;
     while (accept.len) {
-        struct sm_str range = cut(&accept, ',');
-        struct sm_str type = cut(&range, ';');
+        struct sm_str range = sm_header_cut(&accept, ',');
+        struct sm_str type = sm_header_cut(&range, ';');
         unsigned q = 1000;
         bool version_known = true;
         while (range.len) {
-            struct sm_str value = cut(&range, ';');
-            struct sm_str name = cut(&value, '=');
-            if (equals_nocase(name, SM_STR("q")))
+            struct sm_str value = sm_header_cut(&range, ';');
+            struct sm_str name = sm_header_cut(&value, '=');
+            if (sm_header_is(name, SM_STR("q")))
                 q = weight(value);
-            else if (equals_nocase(name, SM_STR("version")))
+            else if (sm_header_is(name, SM_STR("version")))
                 version_known = sm_str_eq(value, SM_STR("1.0.0")) || sm_str_eq(value, SM_STR("0.0.1"));
         }
-        if (equals_nocase(type, SM_STR("application/openmetrics-text")) && version_known)
+        if (sm_header_is(type, SM_STR("application/openmetrics-text")) && version_known)
             openmetrics = SM_MAX(openmetrics, q);
-        else if (equals_nocase(type, SM_STR("text/plain")))
+        else if (sm_header_is(type, SM_STR("text/plain")))
             text = SM_MAX(text, q);
     }
     return openmetrics > 0 && openmetrics >= text ? SM_PROM_OPENMETRICS : SM_PROM_TEXT;

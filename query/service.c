@@ -1,10 +1,10 @@
 /* The queue between loops and the query thread. */
 #include "query/service.h"
+#include "base/header.h"
 #include "sinks/compress.h"
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <strings.h>
 
 enum { QUEUE_MAX_DEFAULT = 64, COMPRESS_BYTES_MIN = 4096 };
 
@@ -42,48 +42,6 @@ static void add(_Atomic uint64_t *counter, uint64_t n)
 }
 
 /* ---- replies ---- */
-
-static struct sm_str trimmed(struct sm_str s)
-{
-    while (s.len && (*s.ptr == ' ' || *s.ptr == '\t'))
-        s = sm_str(s.ptr + 1, s.len - 1);
-    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
-/* The part in front of `mark`, trimmed; *rest goes behind it. */
-static struct sm_str take_part(struct sm_str *rest, char mark)
-{
-    const char *end = memchr(rest->ptr, mark, rest->len);
-    struct sm_str part = end ? sm_str(rest->ptr, (size_t)(end - rest->ptr)) : *rest;
-    *rest = end ? sm_str(end + 1, rest->len - part.len - 1) : sm_str(rest->ptr + rest->len, 0);
-    return trimmed(part);
-}
-
-/* "q=0", "q=0.0": not wanted at all. */
-static bool is_refused(struct sm_str quality)
-{
-    if (quality.len < 3 || strncasecmp(quality.ptr, "q=0", 3) != 0)
-        return false;
-    for (size_t i = 3; i < quality.len; i++) {
-        if (quality.ptr[i] != '.' && quality.ptr[i] != '0')
-            return false;
-    }
-    return true;
-}
-
-static bool accepts_gzip(const struct sm_http_exchange *x)
-{
-    struct sm_str rest = x->known[SM_HTTP_ACCEPT_ENCODING];
-    while (rest.len) {
-        struct sm_str item = take_part(&rest, ',');
-        struct sm_str name = item.len ? take_part(&item, ';') : item;
-        if (name.len == 4 && strncasecmp(name.ptr, "gzip", 4) == 0)
-            return !is_refused(trimmed(item));
-    }
-    return false;
-}
 
 /* The job's reply as a response whose parts live as long as the job. */
 static struct sm_http_response response_of(struct job *job, bool packed)
@@ -143,7 +101,7 @@ static void run(struct sm_query_service *s, struct job *job)
         sm_query_answer(s->query, job->x->path, job->x->query, job->now_ns, &job->reply);
     }
     add(&s->counters.failed, job->reply.status >= 400);
-    bool packed = job->reply.body.size >= COMPRESS_BYTES_MIN && accepts_gzip(job->x);
+    bool packed = job->reply.body.size >= COMPRESS_BYTES_MIN && sm_header_accepts_gzip(job->x->known[SM_HTTP_ACCEPT_ENCODING]);
     if (packed)
         sm_compress_append(s->gzip, sm_buf_str(&job->reply.body), &job->packed);
     struct sm_http_response response = response_of(job, packed);

@@ -54,18 +54,3 @@ Test(gzip, nothing_is_an_empty_member)
     sm_gzip_free(z);
     sm_buf_fini(&out);
 }
-
-Test(gzip, accept_encoding)
-{
-    static const struct {
-        const char *header;
-        bool accepted;
-    } cases[] = {
-        {"gzip", true},        {"GZIP", true},           {"deflate, gzip;q=1.0, *;q=0.5", true}, {"br , gzip", true},
-        {"x-gzip", true},      {"*", true},              {"", false},                            {"identity", false},
-        {"gzip;q=0", false},   {"gzip; q=0.000", false}, {"*;q=0", false},                       {"gzip;q=0.001", true},
-        {"*, gzip;q=0", false}, {"gzipped", false},      {",,;;,", false},
-    };
-    for (unsigned i = 0; i < SM_ARRAY_LEN(cases); i++)
-        cr_expect_eq(sm_gzip_accepted(sm_str_c(cases[i].header)), cases[i].accepted, "%s", cases[i].header);
-}
