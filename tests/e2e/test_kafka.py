@@ -217,8 +217,17 @@ def zipkin_proto(trace, name):
     return field(1, span)
 
 
+def msgpack_batch(trace, name):
+    """A batch of the agent protocol."""
+    import msgpack
+
+    span = {"trace": trace.to_bytes(16, "big"), "id": (7).to_bytes(8, "big"), "name": name, "kind": 2, "start": NOW_NS,
+            "end": NOW_NS + 2_500_000, "attrs": {"n": 7, "list": [1, "a"]}}  # fmt: skip
+    return msgpack.packb({"v": 1, "resource": {"service.name": "svc"}, "spans": [span]})
+
+
 def every_encoding():
-    """{encoding: (trace id, message)}"""
+    """{encoding: (trace id, message)} of those that `auto` tells by their bytes: all but msgpack."""
     from google.protobuf import json_format
 
     v2 = [{"traceId": f"{3:032x}", "id": "0000000000000007", "name": "op", "kind": "SERVER", "timestamp": NOW_NS // 1000, "duration": 2500,
@@ -238,7 +247,7 @@ def every_encoding():
 
 
 def test_every_encoding(kafka, daemon):
-    messages = every_encoding()
+    messages = {**every_encoding(), "msgpack": (8, msgpack_batch(8, "op"))}
     topics = {encoding: Topic(kafka) for encoding in messages}
     d = daemon(*QUICK, "kafka=[" + ", ".join(t.settings(encoding, encoding=encoding) for encoding, t in topics.items()) + "]")
     for encoding, (trace, message) in messages.items():
@@ -253,6 +262,10 @@ def test_every_encoding(kafka, daemon):
         del span["traceID"]
         span["references"][0].pop("traceID")
     assert by_json == by_proto and len(by_json["tags"]) >= 5 and len(by_json["logs"]) == 1
+    (packed,) = d.query(f"/api/traces/{8:032x}")["data"][0]["spans"]
+    assert packed["spanID"] == f"{7:016x}" and packed["startTime"] == NOW_NS // 1000 and packed["duration"] == 2500
+    tags = {tag["key"]: tag["value"] for tag in packed["tags"]}
+    assert (tags["span.kind"], tags["n"], tags["list"]) == ("server", 7, '[1,"a"]')
     assert d.stat("spanmill_kafka_messages_total") == len(messages)
     assert d.stat("spanmill_kafka_messages_passed_total") == 0
     d.check_balance()
@@ -268,6 +281,9 @@ def test_one_topic_for_all_encodings(kafka, daemon):
     for encoding, (trace, _) in messages.items():
         assert poll(lambda: d.stored_spans(trace), encoding) == ["op"]
     assert d.stat("spanmill_kafka_messages_passed_total") == 0
+    topic.produce([msgpack_batch(8, "op")])
+    wait_until_taken(topic)
+    assert d.stat("spanmill_kafka_messages_passed_total", reason="undecodable") == 1, "msgpack is taken where it is asked for"
 
 
 @pytest.mark.parametrize("encoding, setting", [("JSON", "zipkin_json"), ("PROTO3", "zipkin_proto"), ("THRIFT", "zipkin_thrift"),
