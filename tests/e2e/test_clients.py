@@ -400,7 +400,7 @@ def test_zipkin_javascript(daemon, node, version):
 
 
 @pytest.mark.parametrize("ids", ["shared", "own"])
-@pytest.mark.parametrize("encoding", ["json", "proto3"])
+@pytest.mark.parametrize("encoding", ["json", "proto3", "grpc"])
 def test_zipkin_go(daemon, go, encoding, ids):
     d, start = daemon(*QUICK), start_ms()
     said = go("zipkin", encoding, zipkin_url(d, "v2"), start, ids)

@@ -1,11 +1,13 @@
-// An order by zipkin-go:  zipkin json|proto3 URL START_MS shared|own
-// Prints {"trace": id, "spans": {name: id}}.
+// An order by zipkin-go:  zipkin json|proto3|grpc URL START_MS shared|own
+// grpc: zipkin-go's messages by grpc-go, for which zipkin-go has no reporter. Prints {"trace": id, "spans": {name: id}}.
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -13,7 +15,12 @@ import (
 	"github.com/openzipkin/zipkin-go"
 	"github.com/openzipkin/zipkin-go/model"
 	"github.com/openzipkin/zipkin-go/proto/zipkin_proto3"
+	"github.com/openzipkin/zipkin-go/reporter"
 	"github.com/openzipkin/zipkin-go/reporter/http"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 func must[T any](value T, err error) T {
@@ -23,12 +30,39 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-func main() {
-	var options []http.ReporterOption
-	if os.Args[1] == "proto3" {
-		options = append(options, http.Serializer(zipkin_proto3.SpanSerializer{}))
+// Reports all spans at once when it is closed.
+type grpcReporter struct {
+	address string
+	spans   []*model.SpanModel
+}
+
+func (r *grpcReporter) Send(span model.SpanModel) { r.spans = append(r.spans, &span) }
+
+func (r *grpcReporter) Close() error {
+	var list zipkin_proto3.ListOfSpans
+	if err := proto.Unmarshal(must(zipkin_proto3.SpanSerializer{}.Serialize(r.spans)), &list); err != nil {
+		return err
 	}
-	reporter := http.NewReporter(os.Args[2], options...)
+	connection := must(grpc.NewClient(r.address, grpc.WithTransportCredentials(insecure.NewCredentials())))
+	defer connection.Close()
+	within, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return connection.Invoke(within, "/zipkin.proto3.SpanService/Report", &list, &emptypb.Empty{})
+}
+
+func reporterTo(where string) reporter.Reporter {
+	switch os.Args[1] {
+	case "grpc":
+		return &grpcReporter{address: must(url.Parse(where)).Host}
+	case "proto3":
+		return http.NewReporter(where, http.Serializer(zipkin_proto3.SpanSerializer{}))
+	default:
+		return http.NewReporter(where)
+	}
+}
+
+func main() {
+	reporter := reporterTo(os.Args[2])
 	tracerOf := func(service, address string) *zipkin.Tracer {
 		return must(zipkin.NewTracer(reporter, zipkin.WithLocalEndpoint(must(zipkin.NewEndpoint(service, address))),
 			zipkin.WithSharedSpans(os.Args[4] == "shared"), zipkin.WithTraceID128Bit(true), zipkin.WithTags(map[string]string{"zone": "north"})))
