@@ -9,10 +9,10 @@
 #include <zlib.h>
 #include <zstd.h>
 
-enum { RAW_BYTES = 1 << 20, BUFFER_BYTES_MIN = 4 << 20, ZSTD_WINDOW_LOG_MAX = 27, TELL_BYTES = 64 };
+enum { RAW_BYTES = 1 << 20, BUFFER_BYTES_MIN = 4 << 20, ZSTD_WINDOW_LOG_MAX = 27, TELL_BYTES = 64, MESSAGE_BYTES_MIN = 1 << 16 };
 
 enum packing { PACKING_NONE, PACKING_GZIP, PACKING_ZSTD };
-enum form { FORM_UNKNOWN, FORM_JSON_LINES, FORM_JSON_WHOLE, FORM_JAEGER_UI, FORM_FRAMED_PROTO, FORM_BARE_PROTO };
+enum form { FORM_UNKNOWN, FORM_JSON_LINES, FORM_JSON_WHOLE, FORM_JAEGER_UI, FORM_FRAMED_PROTO, FORM_FRAMED_ZSTD, FORM_BARE_PROTO };
 
 struct sm_file {
     int fd;
@@ -32,6 +32,9 @@ struct sm_file {
     size_t at, end, capacity;
     bool ended; /* nothing follows buffer's end */
     enum form form;
+    ZSTD_DCtx *message_zstd; /* for messages that are compressed one by one */
+    uint8_t *message;
+    size_t message_capacity;
 };
 
 static enum sm_rc fail(const struct sm_file *f, enum sm_rc rc, const char *what, struct sm_err *err)
@@ -149,13 +152,23 @@ static enum sm_rc need(struct sm_file *f, size_t n, struct sm_err *err)
     return SM_OK;
 }
 
+static bool is_zstd(const uint8_t *p, size_t n)
+{
+    return n >= 4 && sm_load_le32(p) == ZSTD_MAGICNUMBER;
+}
+
 static enum packing packing_of(const uint8_t *p, size_t n)
 {
     if (n >= 2 && p[0] == 0x1f && p[1] == 0x8b)
         return PACKING_GZIP;
-    if (n >= 4 && sm_load_le32(p) == 0xfd2fb528)
-        return PACKING_ZSTD;
-    return PACKING_NONE;
+    return is_zstd(p, n) ? PACKING_ZSTD : PACKING_NONE;
+}
+
+static ZSTD_DCtx *new_zstd(void)
+{
+    ZSTD_DCtx *z = ZSTD_createDCtx();
+    ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
+    return z;
 }
 
 /* The first bytes decide; they are read raw and handed to the inflater if it is one. */
@@ -174,10 +187,8 @@ static enum sm_rc unpack(struct sm_file *f, struct sm_err *err)
     f->packing = packing_of(f->raw, f->raw_size);
     if (f->packing == PACKING_GZIP && inflateInit2(&f->gzip, 15 + 16) != Z_OK)
         return fail(f, SM_E_NOMEM, "out of memory", err);
-    if (f->packing == PACKING_ZSTD) {
-        f->zstd = ZSTD_createDCtx();
-        ZSTD_DCtx_setParameter(f->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
-    }
+    if (f->packing == PACKING_ZSTD)
+        f->zstd = new_zstd();
     if (f->packing == PACKING_NONE) {
         memcpy(f->buffer, f->raw, f->raw_size);
         f->end = f->raw_size;
@@ -244,6 +255,8 @@ static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
         f->form = FORM_JSON_WHOLE;
     else if (f->end - f->at >= 5 && sm_load_be32(p) <= f->record_bytes_max && p[4] == 0x0a)
         f->form = FORM_FRAMED_PROTO;
+    else if (f->end - f->at >= 8 && sm_load_be32(p) <= f->record_bytes_max && is_zstd(p + 4, 4))
+        f->form = FORM_FRAMED_ZSTD;
     else if (*p == 0x0a)
         f->form = FORM_BARE_PROTO;
     else
@@ -288,6 +301,8 @@ void sm_file_close(struct sm_file *f)
     if (f->packing == PACKING_GZIP)
         inflateEnd(&f->gzip);
     ZSTD_freeDCtx(f->zstd);
+    ZSTD_freeDCtx(f->message_zstd);
+    free(f->message);
     free(f->raw);
     free(f->buffer);
     free(f->path);
@@ -300,22 +315,28 @@ void sm_file_progress(const struct sm_file *f, uint64_t *read_bytes, uint64_t *s
     *size_bytes = f->size_bytes;
 }
 
-/* Copies the first n bytes of the buffer into a payload. */
-static enum sm_rc emit(struct sm_file *f, size_t n, struct sm_payload_pool *pool, struct sm_payload **payload,
-                       struct sm_err *err)
+static enum sm_rc emit_copy(struct sm_file *f, const void *bytes, size_t n, struct sm_payload_pool *pool,
+                            struct sm_payload **payload, struct sm_err *err)
 {
     struct sm_payload *p = sm_payload_new(pool, n);
     if (!p)
         return fail(f, SM_E_NOMEM, "out of memory", err);
-    memcpy(p->data, f->buffer + f->at, n);
+    memcpy(p->data, bytes, n);
     p->size = n;
-    f->at += n;
     *payload = p;
     return SM_OK;
 }
 
-static enum sm_rc next_framed(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
-                              struct sm_err *err)
+/* Takes the first n bytes of the buffer into a payload. */
+static enum sm_rc emit(struct sm_file *f, size_t n, struct sm_payload_pool *pool, struct sm_payload **payload,
+                       struct sm_err *err)
+{
+    f->at += n;
+    return emit_copy(f, f->buffer + f->at - n, n, pool, payload, err);
+}
+
+/* Leaves a message of *n bytes at the front of the buffer. */
+static enum sm_rc next_frame(struct sm_file *f, size_t *n, struct sm_err *err)
 {
     enum sm_rc rc = need(f, 4, err);
     if (rc != SM_OK)
@@ -331,7 +352,54 @@ static enum sm_rc next_framed(struct sm_file *f, struct sm_payload_pool *pool, s
     if (f->end - f->at < 4 + size)
         return fail(f, SM_E_TRUNCATED, "the last message is cut", err);
     f->at += 4;
-    return emit(f, size, pool, payload, err);
+    *n = size;
+    return SM_OK;
+}
+
+static enum sm_rc next_framed(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
+                              struct sm_err *err)
+{
+    size_t n = 0;
+    enum sm_rc rc = next_frame(f, &n, err);
+    return rc == SM_OK ? emit(f, n, pool, payload, err) : rc;
+}
+
+/* All of `in` into the message, whose size it returns; one byte over the limit is as far as it goes. */
+static enum sm_rc inflate_message(struct sm_file *f, ZSTD_inBuffer in, size_t *size, struct sm_err *err)
+{
+    ZSTD_outBuffer out = {f->message, f->message_capacity, 0};
+    size_t left = 1; /* 0 at the end of a frame */
+    if (!f->message_zstd)
+        f->message_zstd = new_zstd();
+    ZSTD_DCtx_reset(f->message_zstd, ZSTD_reset_session_only);
+    while ((in.pos < in.size || left > 0) && out.pos <= f->record_bytes_max) {
+        if (out.pos == out.size) {
+            out.size = f->message_capacity = SM_MIN(SM_MAX(2 * out.size, (size_t)MESSAGE_BYTES_MIN), f->record_bytes_max + 1);
+            out.dst = f->message = sm_xrealloc(f->message, out.size);
+        }
+        left = ZSTD_decompressStream(f->message_zstd, &out, &in);
+        if (ZSTD_isError(left))
+            return fail(f, SM_E_INVALID, ZSTD_getErrorName(left), err);
+        if (left > 0 && in.pos == in.size && out.pos < out.size)
+            return fail(f, SM_E_INVALID, "the compressed data of a message ends early", err);
+    }
+    *size = out.pos;
+    return out.pos > f->record_bytes_max ? fail(f, SM_E_LIMIT, "a compressed message is larger than limits allow", err) : SM_OK;
+}
+
+static enum sm_rc next_framed_zstd(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
+                                   const struct sm_codec **codec, struct sm_err *err)
+{
+    size_t n = 0, size = 0;
+    enum sm_rc rc = next_frame(f, &n, err);
+    if (rc != SM_OK)
+        return rc;
+    f->at += n;
+    rc = inflate_message(f, (ZSTD_inBuffer){f->buffer + f->at - n, n, 0}, &size, err);
+    if (rc != SM_OK)
+        return rc;
+    *codec = size > 0 && f->message[0] == '{' ? &sm_codec_otlp_json : &sm_codec_otlp_proto;
+    return emit_copy(f, f->message, size, pool, payload, err);
 }
 
 /* The rest of the file is one record. */
@@ -411,6 +479,8 @@ enum sm_rc sm_file_next(struct sm_file *f, struct sm_payload_pool *pool, struct 
     case FORM_FRAMED_PROTO:
         *codec = &sm_codec_otlp_proto;
         return next_framed(f, pool, payload, err);
+    case FORM_FRAMED_ZSTD:
+        return next_framed_zstd(f, pool, payload, codec, err);
     default:
         *codec = &sm_codec_otlp_proto;
         return next_whole(f, pool, payload, err);

@@ -2,9 +2,10 @@
  *
  * What a file holds is told by its first bytes, never by its name: gzip or zstd around it; inside, OTLP JSON lines (the
  * collector's file exporter: one `{"resourceSpans":...}` per line), a JSON array of Zipkin spans, what Jaeger's UI downloads, OTLP
- * protobuf messages with a 4-byte big-endian length before each (file exporter, format proto), or one bare TracesData message.
+ * protobuf messages with a 4-byte big-endian length before each (file exporter, format proto), such messages or texts each by itself
+ * in zstd (file exporter, compression zstd), or one bare TracesData message.
  *
- * One thread. Memory: one buffer that grows to the largest record, at most record_bytes_max. */
+ * One thread. Memory: one buffer that grows to the largest record, at most record_bytes_max; another one for messages in zstd. */
 #ifndef SM_FILE_H
 #define SM_FILE_H
 
@@ -20,7 +21,7 @@ void sm_file_close(struct sm_file *f);
 
 /* The next record in a payload of `pool`, and the codec that understands it. SM_E_CLOSED at the end; SM_E_TRUNCATED when the
  * file ends inside a record (the last of a recording that was cut); SM_E_LIMIT for a record over the limit, SM_E_INVALID for
- * bytes that are none of the formats, SM_E_IO. After anything but SM_OK and SM_E_LIMIT of a line there is no next record. */
+ * bytes that are none of the formats, SM_E_IO. After anything but SM_OK and SM_E_LIMIT there is no next record. */
 enum sm_rc sm_file_next(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
                         const struct sm_codec **codec, struct sm_err *err) SM_MUST_USE;
 

@@ -54,6 +54,11 @@ def rich_span():
     return field(1, field(1, resource) + field(2, field(1, scope) + field(2, span) + field(3, b"s")) + field(3, b"u"))
 
 
+def zstd(message):
+    """A frame with one raw block."""
+    return bytes.fromhex("28b52ffd20") + bytes([len(message)]) + (len(message) << 3 | 1).to_bytes(3, "little") + message
+
+
 def framed(message):
     return struct.pack(">I", len(message)) + message
 
@@ -227,7 +232,7 @@ SEEDS = {
     "otlp_proto": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span(), b""],
     "file": [JSON + b"\n" + JSON, JSON, ZIPKIN, framed(ONE_SPAN) * 2, ONE_SPAN, gzip.compress(JSON + b"\n", mtime=0) * 2,
              gzip.compress(framed(ONE_SPAN), mtime=0), bytes.fromhex("28b52ffd2003190000") + b"[]\n", framed(ONE_SPAN)[:20],
-             JAEGER_UI],
+             JAEGER_UI, framed(zstd(JSON)) * 2],
     "zipkin_any": [ZIPKIN, ZIPKIN_V1, zipkin_thrift(), zipkin_proto_span(bytes(range(1, 9)))],
     "views": [ONE_SPAN, rich_span(), ONE_SPAN + rich_span()],
     "sampling": [SAMPLING, b"{}", b'{"default_strategy":{"type":"probabilistic","param":1e-3}}'],

@@ -103,6 +103,19 @@ static struct sm_buf zstd_of(const void *bytes, size_t n)
     return out;
 }
 
+/* As a stream, which does not know in advance how much will come. */
+static struct sm_buf zstd_stream_of(const void *bytes, size_t n)
+{
+    struct sm_buf out = {0};
+    cr_assert(sm_buf_reserve(&out, ZSTD_compressBound(n)));
+    ZSTD_CCtx *c = ZSTD_createCCtx();
+    ZSTD_CCtx_setParameter(c, ZSTD_c_contentSizeFlag, 0);
+    out.size = ZSTD_compress2(c, out.data, out.capacity, bytes, n);
+    cr_assert_not(ZSTD_isError(out.size));
+    ZSTD_freeCCtx(c);
+    return out;
+}
+
 /* The bytes as they are, as gzip, as zstd, and in two gzip members and two zstd frames that part in the middle. */
 static void expect_packed(const void *bytes, size_t n, unsigned records, unsigned spans, const struct sm_codec *codec)
 {
@@ -122,19 +135,31 @@ static void expect_packed(const void *bytes, size_t n, unsigned records, unsigne
     }
 }
 
+static void put_framed(struct sm_buf *out, const void *bytes, size_t n)
+{
+    uint8_t size[4];
+    sm_store_be32(size, (uint32_t)n);
+    sm_buf_put(out, size, 4);
+    sm_buf_put(out, bytes, n);
+}
+
 static struct sm_buf framed_spans(unsigned messages)
 {
     struct sm_buf out = {0};
     for (unsigned i = 0; i < messages; i++) {
         struct sm_buf m = {0};
-        uint8_t size[4];
         rig_request(&m, &(struct rig_span){.trace = 1, .id = i + 1, .padding = i % 7 * 1000}, 1);
-        sm_store_be32(size, (uint32_t)m.size);
-        sm_buf_put(&out, size, 4);
-        sm_buf_put(&out, m.data, m.size);
+        put_framed(&out, m.data, m.size);
         sm_buf_fini(&m);
     }
     return out;
+}
+
+static void put_framed_zstd(struct sm_buf *out, const void *bytes, size_t n)
+{
+    struct sm_buf z = zstd_of(bytes, n);
+    put_framed(out, z.data, z.size);
+    sm_buf_fini(&z);
 }
 
 Test(file, otlp_json_lines)
@@ -168,6 +193,74 @@ Test(file, length_prefixed_protobuf)
     struct sm_buf b = framed_spans(100);
     expect_packed(b.data, b.size, 100, 100, &sm_codec_otlp_proto);
     sm_buf_fini(&b);
+}
+
+/* The file exporter with `compression: zstd`. */
+Test(file, messages_that_are_compressed_one_by_one)
+{
+    struct sm_buf json = {0}, proto = {0}, plain = framed_spans(100);
+    for (int i = 0; i < 3; i++)
+        put_framed_zstd(&json, JSON_A, strlen(JSON_A));
+    expect_packed(json.data, json.size, 3, 3, &sm_codec_otlp_json);
+    for (size_t at = 0; at < plain.size; at += 4 + sm_load_be32(plain.data + at))
+        put_framed_zstd(&proto, plain.data + at + 4, sm_load_be32(plain.data + at));
+    expect_packed(proto.data, proto.size, 100, 100, &sm_codec_otlp_proto);
+    sm_buf_fini(&json);
+    sm_buf_fini(&proto);
+    sm_buf_fini(&plain);
+}
+
+/* A frame that does not say how large its content is, which is more than a first guess has room for, in two parts. */
+Test(file, a_compressed_message_of_unknown_size)
+{
+    struct sm_buf m = {0}, first, second, z = {0};
+    struct rig_span spans[20];
+    for (unsigned i = 0; i < SM_ARRAY_LEN(spans); i++)
+        spans[i] = (struct rig_span){.trace = 1, .id = i + 1, .padding = 20000};
+    rig_request(&m, spans, SM_ARRAY_LEN(spans));
+    first = zstd_stream_of(m.data, m.size / 2);
+    second = zstd_stream_of(m.data + m.size / 2, m.size - m.size / 2);
+    sm_buf_put(&first, second.data, second.size);
+    put_framed(&z, first.data, first.size);
+    expect(read_bytes(z.data, z.size), SM_E_CLOSED, 1, 20, &sm_codec_otlp_proto);
+    sm_buf_fini(&m);
+    sm_buf_fini(&first);
+    sm_buf_fini(&second);
+    sm_buf_fini(&z);
+}
+
+Test(file, compressed_messages_that_are_damaged_or_cut)
+{
+    struct sm_buf z = {0};
+    put_framed_zstd(&z, JSON_A, strlen(JSON_A));
+    size_t one = z.size;
+    put_framed_zstd(&z, JSON_B, strlen(JSON_B));
+    expect(read_bytes(z.data, z.size - 1), SM_E_TRUNCATED, 1, 1, &sm_codec_otlp_json);
+    sm_store_be32(z.data + one, sm_load_be32(z.data + one) - 1); /* the frame says less than its content needs */
+    expect(read_bytes(z.data, z.size), SM_E_INVALID, 1, 1, &sm_codec_otlp_json);
+    sm_store_be32(z.data + one, 0);
+    expect(read_bytes(z.data, one + 4), SM_E_INVALID, 1, 1, &sm_codec_otlp_json);
+    sm_store_be32(z.data + one, (uint32_t)(z.size - one - 4));
+    memset(z.data + one + 8, 0xff, 8);
+    expect(read_bytes(z.data, z.size), SM_E_INVALID, 1, 1, &sm_codec_otlp_json);
+    sm_buf_fini(&z);
+}
+
+/* It is skipped, the others are read. */
+Test(file, a_compressed_message_over_the_limit)
+{
+    struct sm_buf z = {0}, large = {0};
+    put_framed_zstd(&z, JSON_A, strlen(JSON_A));
+    sm_buf_puts(&large, JSON_A);
+    while (large.size <= RECORD_MAX)
+        sm_buf_putc(&large, ' ');
+    put_framed_zstd(&z, large.data, large.size);
+    put_framed_zstd(&z, large.data, RECORD_MAX);
+    struct outcome o = read_bytes(z.data, z.size);
+    cr_expect_eq(o.too_large, 1);
+    expect(o, SM_E_CLOSED, 2, 2, &sm_codec_otlp_json);
+    sm_buf_fini(&z);
+    sm_buf_fini(&large);
 }
 
 Test(file, a_bare_protobuf_message)
