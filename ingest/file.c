@@ -364,7 +364,7 @@ static enum sm_rc next_framed(struct sm_file *f, struct sm_payload_pool *pool, s
     return rc == SM_OK ? emit(f, n, pool, payload, err) : rc;
 }
 
-/* All of `in` into the message, whose size it returns; one byte over the limit is as far as it goes. */
+/* All of `in` into the message. One byte over the limit is as far as it goes. */
 static enum sm_rc inflate_message(struct sm_file *f, ZSTD_inBuffer in, size_t *size, struct sm_err *err)
 {
     ZSTD_outBuffer out = {f->message, f->message_capacity, 0};
@@ -374,7 +374,8 @@ static enum sm_rc inflate_message(struct sm_file *f, ZSTD_inBuffer in, size_t *s
     ZSTD_DCtx_reset(f->message_zstd, ZSTD_reset_session_only);
     while ((in.pos < in.size || left > 0) && out.pos <= f->record_bytes_max) {
         if (out.pos == out.size) {
-            out.size = f->message_capacity = SM_MIN(SM_MAX(2 * out.size, (size_t)MESSAGE_BYTES_MIN), f->record_bytes_max + 1);
+            f->message_capacity = SM_MIN(SM_MAX(2 * out.size, (size_t)MESSAGE_BYTES_MIN), f->record_bytes_max + 1);
+            out.size = f->message_capacity;
             out.dst = f->message = sm_xrealloc(f->message, out.size);
         }
         left = ZSTD_decompressStream(f->message_zstd, &out, &in);
@@ -383,8 +384,10 @@ static enum sm_rc inflate_message(struct sm_file *f, ZSTD_inBuffer in, size_t *s
         if (left > 0 && in.pos == in.size && out.pos < out.size)
             return fail(f, SM_E_INVALID, "the compressed data of a message ends early", err);
     }
+    if (out.pos > f->record_bytes_max)
+        return fail(f, SM_E_LIMIT, "a compressed message is larger than limits allow", err);
     *size = out.pos;
-    return out.pos > f->record_bytes_max ? fail(f, SM_E_LIMIT, "a compressed message is larger than limits allow", err) : SM_OK;
+    return SM_OK;
 }
 
 static enum sm_rc next_framed_zstd(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
