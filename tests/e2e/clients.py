@@ -28,8 +28,8 @@ def tool(name, least, *version):
     return path
 
 
-def do(*command, **options):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, **options)
+def do(*command, seconds=600, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds, **options)
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done.stdout
 

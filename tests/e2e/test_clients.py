@@ -167,7 +167,7 @@ def check_by_jaeger(daemon, said, start, attributes):
     assert spans["load"]["logs"][0][1]["event"] == ("string", "exception")
 
 
-def check_by_zipkin(daemon, said, start, kinds=True, **more):
+def check_by_zipkin(daemon, said, start, kinds=True, error="timed out", **more):
     spans = {span["name"]: span for span in by_zipkin(daemon, said["trace"])}
     assert set(spans) == {name.lower() for name in CART}
     for name, (service, kind, parent, from_ms, to_ms) in CART.items():
@@ -176,7 +176,7 @@ def check_by_zipkin(daemon, said, start, kinds=True, **more):
         assert span.get("kind", "INTERNAL") == (kind.upper() if kinds else "INTERNAL")
         assert (span["id"], span.get("parentId")) == (said["spans"][name], said["spans"].get(parent))
         assert (span["timestamp"], span["duration"]) == ((start + from_ms) * 1000, (to_ms - from_ms) * 1000)
-        assert span.get("tags", {}).get("error") == ("timed out" if name == "load" else None)
+        assert span.get("tags", {}).get("error") == (error if name == "load" else None)
     subset({"cached": "true", "rows": "42", "ratio": "0.25", **more}, spans["get /cart"]["tags"])
     assert spans["get /cart"]["annotations"][0]["timestamp"] == (start + 5) * 1000
 
@@ -203,21 +203,19 @@ def test_opentelemetry_javascript(daemon, node, protocol):
     check_otel(d, node("otel.js", protocol, otlp_url(d, protocol), start), start)
 
 
-LARGEST = {"largest": ("int", 2**63 - 1)}
+WITH_LARGEST = {**ATTRIBUTES, "GET /cart": {**ATTRIBUTES["GET /cart"], "largest": ("int", 2**63 - 1)}}
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "grpc+gzip", "http/protobuf", "http/protobuf+gzip"])
 def test_opentelemetry_go(daemon, go, protocol):
     d, start = daemon(*QUICK), start_ms()
-    attributes = {**ATTRIBUTES, "GET /cart": {**ATTRIBUTES["GET /cart"], **LARGEST}}
-    check_otel(d, go("otel", protocol, otlp_url(d, protocol), start), start, attributes)
+    check_otel(d, go("otel", protocol, otlp_url(d, protocol), start), start, WITH_LARGEST)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "grpc+gzip", "http/protobuf", "http/protobuf+gzip", "http/protobuf+jdk"])
 def test_opentelemetry_java(daemon, java, protocol):
     d, start = daemon(*QUICK), start_ms()
-    attributes = {**ATTRIBUTES, "GET /cart": {**ATTRIBUTES["GET /cart"], **LARGEST}}
-    check_otel(d, java("Otel", protocol, otlp_url(d, protocol), start), start, attributes)
+    check_otel(d, java("Otel", protocol, otlp_url(d, protocol), start), start, WITH_LARGEST)
 
 
 @pytest.mark.parametrize("language", ["go", "node"])

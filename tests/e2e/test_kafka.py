@@ -13,7 +13,10 @@ import time
 
 import pytest
 
+from clients import go  # fixture
 from conftest import QUICK, get, otlp, otlp_request, poll
+from otelcol import built, otelcol  # fixtures
+from test_clients import CART, WITH_LARGEST, check_by_jaeger, check_by_zipkin, check_otel, start_ms, stored
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "kafka"))
 
@@ -296,6 +299,28 @@ def test_zipkins_own_sender(kafka, daemon, encoding, setting):
     trace = d.query(f"/api/traces/{9:032x}")["data"][0]
     assert {"key": "k", "type": "string", "value": "v"} in trace["spans"][0]["tags"]
     assert trace["processes"]["p1"]["serviceName"] == "svc"
+
+
+# encoding: what reads back what the collector was told to send, and with which difference
+EXPORTED = {
+    "otlp_proto": (check_otel, {"attributes": WITH_LARGEST}), "otlp_json": (check_otel, {"attributes": WITH_LARGEST}),
+    "jaeger_proto": (check_by_jaeger, {"attributes": WITH_LARGEST}), "jaeger_json": (check_by_jaeger, {"attributes": WITH_LARGEST}),
+    "zipkin_proto": (check_by_zipkin, {"error": "true"}), "zipkin_json": (check_by_zipkin, {"error": "true"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", EXPORTED)
+@pytest.mark.parametrize("how", ["told", "auto"])
+def test_the_collectors_exporter(kafka, daemon, otelcol, go, encoding, how):
+    topic, start = Topic(kafka, partitions=3), start_ms()
+    d = daemon(*QUICK, topic.consumer(encoding=encoding if how == "told" else "auto"))
+    c = otelcol({"kafka": {"brokers": [kafka.bootstrap], "partition_traces_by_id": True,
+                           "traces": {"topic": topic.name, "encoding": encoding}}})  # fmt: skip
+    said = go("otel", "grpc", c.grpc, start)
+    stored(d, len(CART))
+    check, more = EXPORTED[encoding]
+    check(d, said, start, **more)
+    assert sorted(topic.ends())[:2] == [0, 0], "one partition has the whole trace"
 
 
 def test_compressed_batches(kafka, daemon):
