@@ -189,6 +189,7 @@ static enum sm_rc build(struct sm_engine *e, const struct sm_engine_options *o, 
     e->workers = in_threads ? worker_count(c) : 1;
     e->shards = in_threads ? e->workers : SM_MAX(o->shards, 1u);
     e->names = sm_names_new(c->limits.names_max, NAME_BYTES_MAX);
+    sm_names_reserve(e->names, c->limits.names_max / 16, NAME_BYTES_MAX / 16);
     e->scopes = sm_scopes_new(e->names, c->limits.scopes_max, SCOPE_BYTES_MAX);
     e->wanted = sm_wanted_new(1);
     enum sm_rc rc = sm_rules_config_compile(c, e->wanted, &e->rules, err);
@@ -272,6 +273,7 @@ enum sm_rc sm_engine_flush_graph(struct sm_engine *e, int64_t now_ns, struct sm_
 void sm_engine_register_metrics(struct sm_engine *e, struct sm_prom_registry *registry)
 {
     sm_prom_registry_add(registry, "pipeline", sm_own_metrics_pipeline, e->pipeline);
+    sm_prom_registry_add(registry, "names", sm_own_metrics_names, e->names);
     sm_prom_registry_add(registry, "rules", sm_own_metrics_rules, e->rules);
     sm_prom_registry_add(registry, "fanout", sm_own_metrics_fanout, e->fanout);
     if (e->span_metrics) {

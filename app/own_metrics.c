@@ -72,6 +72,13 @@ static void write_rule(struct sm_prom *p, const char *rule, const char *outcome,
     sm_buf_fini(&labels);
 }
 
+void sm_own_metrics_names(void *ctx, struct sm_prom *p)
+{
+    const struct sm_names *names = ctx;
+    gauge(p, "spanmill_names", "distinct service and span names since start", (double)sm_names_count(names));
+    counter(p, "spanmill_names_overflowed_total", "look-ups of names that limits.names_max left without a place", sm_names_overflowed(names));
+}
+
 void sm_own_metrics_rules(void *ctx, struct sm_prom *p)
 {
     struct sm_rules *rules = ctx;

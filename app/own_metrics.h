@@ -5,8 +5,9 @@
 #include "base/prom.h"
 #include "pipeline/pipeline.h"
 
-/* Collectors for sm_prom_registry_add; ctx is the struct sm_pipeline, the struct sm_rules, the struct sm_fanout. */
+/* Collectors for sm_prom_registry_add; ctx is the struct sm_pipeline, the struct sm_names, the struct sm_rules, the struct sm_fanout. */
 void sm_own_metrics_pipeline(void *ctx, struct sm_prom *p);
+void sm_own_metrics_names(void *ctx, struct sm_prom *p);
 void sm_own_metrics_rules(void *ctx, struct sm_prom *p);
 void sm_own_metrics_fanout(void *ctx, struct sm_prom *p);
 

@@ -68,6 +68,12 @@ RECEIVED_METRIC = "spanmill_spans_received_total"
 OPEN_SPANS_METRIC = "spanmill_spans_open"
 LONGEST_STALL_METRIC = "spanmill_shard_stall_seconds_max"
 
+# Spans per second on a core that a format may reach: sets how many spans fill more than one window.
+FULL_RATE = {
+    "otlp-http": 1_300_000, "otlp-http-gzip": 1_200_000, "otlp-http-zstd": 1_200_000, "otlp-http-json": 500_000, "otlp-grpc": 1_100_000,
+    "zipkin-json": 600_000, "zipkin-proto": 700_000, "zipkin-thrift": 600_000, "jaeger-http": 700_000, "jaeger-grpc": 600_000,
+}  # fmt: skip
+
 # Listener that a format is sent to, and the name of bench_sink's listener for it.
 LISTENER_OF = {
     "otlp-http": "otlp_http",

@@ -11,13 +11,9 @@ import tempfile
 import time
 
 import harness as h
+import stages
 
-# Spans per second on a core that a format may reach: sets how many spans fill more than one window.
-FULL_RATE = {
-    "otlp-http": 1_300_000, "otlp-http-gzip": 1_200_000, "otlp-http-zstd": 1_200_000, "otlp-http-json": 500_000, "otlp-grpc": 1_100_000,
-    "zipkin-json": 600_000, "zipkin-proto": 700_000, "zipkin-thrift": 600_000, "jaeger-http": 700_000, "jaeger-grpc": 600_000,
-}  # fmt: skip
-FIVE_SPANS_RATE = 250_000  # five spans in a request, as Envoy's flushes have
+FIVE_SPANS = 5  # in a request, as Envoy's flushes have
 UDP_RATE = 200_000  # datagrams hold nobody back: a rate that the daemon follows
 UDP_SPANS = 40  # in a datagram; clients send up to 65,000 bytes
 WIRE_BYTES_PER_SPAN = 468
@@ -80,21 +76,19 @@ def shares(r, floor):
 
 
 def bench_five(fmt):
-    """Requests of five spans, and what a request costs by itself: user time beyond that of its spans in requests of 200."""
+    """Requests of five spans, and what a request costs beside the kernel's receiving and sending and beside its spans."""
 
     def run(table, quick):
-        packed = fmt.endswith(("-gzip", "-zstd"))  # every round is compressed beforehand: short windows need fewer
-        window, seconds = (2, 1) if quick or packed else (h.WINDOW_SECONDS, 4)
-        size = ("--spans-per-request", 5)
+        size = ("--spans-per-request", FIVE_SPANS)
         floor = h.measure_floor(fmt, 300_000 if quick else 1_000_000, *size)
-        with h.running_daemon(h.spanmill_command(window=f"{window}s")) as daemon:
-            amount = ("--warmup-spans", int(FIVE_SPANS_RATE * window * 1.3), "--spans", FIVE_SPANS_RATE * seconds)
-            r = h.send_to(daemon, fmt, *size, *amount)
-            many = h.send_to(daemon, fmt, "--rate", FIVE_SPANS_RATE, *amount)
+        r, counts = stages.profile(fmt, FIVE_SPANS, 2 if quick else 5, window=2 if quick else h.WINDOW_SECONDS)
+        us_per_request = FIVE_SPANS * r["cpu_us_per_span"] / sum(counts.values())
+        request = us_per_request * stages.samples_of(counts, stages.REQUEST)
+        decode = us_per_request * stages.samples_of(counts, (stages.DECODE,))
         table.add(f"{fmt}, 5 spans a request: CPU per span", r["cpu_us_per_span"], "us", note=shares(r, floor))
         table.add(
-            f"{fmt}, 5 spans a request: the request itself", 5 * (r["user_us_per_span"] - many["user_us_per_span"]), "us", 1.5, 1.0,
-            f"user time per request beyond that of its spans ({many['user_us_per_span']:.2f} us each in requests of 200)",
+            f"{fmt}, 5 spans a request: the request itself", request, "us", 1.5, 1.0,
+            f"of {FIVE_SPANS * r['cpu_us_per_span']:.2f} us a request; decoding its spans {decode:.2f}",
         )
 
     return run
@@ -121,8 +115,8 @@ def bench_cpu(fmt):
 
     def run(table, quick):
         window, seconds = (2, 1) if quick else (h.WINDOW_SECONDS, 4)
-        spans = FULL_RATE[fmt] * seconds
-        warmup = int(FULL_RATE[fmt] * window * 1.3)
+        spans = h.FULL_RATE[fmt] * seconds
+        warmup = int(h.FULL_RATE[fmt] * window * 1.3)
         floor = h.measure_floor(fmt, 1_000_000 if quick else 4_000_000)
         with h.running_daemon(h.spanmill_command(window=f"{window}s")) as daemon:
             r = h.send_to(daemon, fmt, "--warmup-spans", warmup, "--spans", spans)
@@ -302,7 +296,7 @@ def replay_once(recording, scratch):
 
 
 BENCHES = {
-    **{fmt: bench_cpu(fmt) for fmt in FULL_RATE},
+    **{fmt: bench_cpu(fmt) for fmt in h.FULL_RATE},
     **{f"{fmt}-5": bench_five(fmt) for fmt in ("otlp-http", "zipkin-json")},
     "jaeger-udp": bench_udp,
     "memory": bench_memory,

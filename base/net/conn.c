@@ -65,8 +65,19 @@ void sm_conn_new(struct sm_http_server *server, struct sm_stream *stream)
     sm_conn_update_reading(conn);
 }
 
+static void unlink_unflushed(struct sm_conn *conn)
+{
+    if (!conn->unflushed_link)
+        return;
+    *conn->unflushed_link = conn->unflushed_next;
+    if (conn->unflushed_next)
+        conn->unflushed_next->unflushed_link = conn->unflushed_link;
+    conn->unflushed_link = NULL;
+}
+
 static void tear_down(struct sm_conn *conn)
 {
+    unlink_unflushed(conn);
     for (struct sm_exchange *x = conn->exchanges, *next; x; x = next) {
         next = x->next;
         sm_exchange_abandon(x);
@@ -261,6 +272,40 @@ void sm_conn_flush(struct sm_conn *conn)
         finish_sending(conn);
 }
 
+static void flush_unflushed(struct sm_loop_message *message)
+{
+    struct sm_http_server *server = SM_CONTAINER_OF(message, struct sm_http_server, flush_message);
+    server->flush_posted = false;
+    while (server->unflushed) {
+        struct sm_conn *conn = server->unflushed;
+        unlink_unflushed(conn);
+        enter(conn);
+        sm_conn_flush(conn);
+        sm_conn_update_reading(conn);
+        leave(conn);
+    }
+    sm_http_server_unref(server);
+}
+
+/* The read was filled to its end, so that more is waiting, most likely with further requests: their replies leave together, at
+ * the latest when this turn of the loop has read what was there. */
+static void flush_later(struct sm_conn *conn)
+{
+    struct sm_http_server *server = conn->server;
+    if (conn->unflushed_link)
+        return;
+    conn->unflushed_next = server->unflushed;
+    conn->unflushed_link = &server->unflushed;
+    if (conn->unflushed_next)
+        conn->unflushed_next->unflushed_link = &conn->unflushed_next;
+    server->unflushed = conn;
+    if (server->flush_posted)
+        return;
+    server->flush_posted = true;
+    server->flush_message.fn = flush_unflushed;
+    sm_loop_post_message(server->loop, &server->flush_message);
+}
+
 static void on_written(void *ctx, enum sm_rc rc)
 {
     struct sm_conn *conn = ctx;
@@ -336,10 +381,11 @@ void sm_conn_drain(struct sm_conn *conn)
 static void on_buffer(void *ctx, uint8_t **at, size_t *len)
 {
     struct sm_conn *conn = ctx;
-    if (conn->protocol && !conn->is_lingering && conn->protocol->buffer(conn, at, len))
-        return;
-    *at = conn->server->scratch;
-    *len = sizeof conn->server->scratch;
+    if (!conn->protocol || conn->is_lingering || !conn->protocol->buffer(conn, at, len)) {
+        *at = conn->server->scratch;
+        *len = sizeof conn->server->scratch;
+    }
+    conn->read_room = *len;
 }
 
 static void start_http1(struct sm_conn *conn)
@@ -399,7 +445,10 @@ static void on_bytes(void *ctx, uint8_t *at, size_t n)
         conn->protocol->input(conn, at, n);
     else
         detect_protocol(conn, at, n);
-    sm_conn_flush(conn);
+    if (n == conn->read_room)
+        flush_later(conn);
+    else
+        sm_conn_flush(conn);
     sm_conn_update_reading(conn);
     leave(conn);
 }

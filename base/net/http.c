@@ -212,7 +212,7 @@ void sm_http_server_drain(struct sm_http_server *server)
 
 void sm_http_server_unref(struct sm_http_server *server)
 {
-    if (!server->is_freed || server->conns_n || server->deferred_n)
+    if (!server->is_freed || server->conns_n || server->deferred_n || server->flush_posted)
         return;
     while (server->idle_exchanges) {
         struct sm_exchange *x = server->idle_exchanges;

@@ -148,6 +148,8 @@ struct sm_conn {
     uint64_t write_deadline_ms;
     uint64_t retire_ms; /* when it is too old, then when it is closed; 0: never */
     uint64_t linger_bytes;
+    size_t read_room; /* bytes that the next read has room for */
+    struct sm_conn *unflushed_next, **unflushed_link; /* on server->unflushed while unflushed_link is set */
     /* Output: `out` is appended to; `writing` has been queued with the stream; `external` follows `out`. */
     struct sm_payload *out;
     struct sm_payload *writing;
@@ -182,6 +184,9 @@ struct sm_http_server {
     struct sm_loop_timer *timer;
     struct sm_conn *conns;
     uint32_t conns_n;
+    struct sm_conn *unflushed; /* connections whose output waits until this turn's reads are done */
+    struct sm_loop_message flush_message;
+    bool flush_posted;
     struct sm_exchange *idle_exchanges;
     uint32_t idle_exchanges_n;
     uint32_t deferred_n;
