@@ -14,7 +14,7 @@
 enum { RAW_BYTES = 1 << 20, BUFFER_BYTES_MIN = 4 << 20, ZSTD_WINDOW_LOG_MAX = 27, TELL_BYTES = 64 };
 
 enum packing { PACKING_NONE, PACKING_GZIP, PACKING_ZSTD };
-enum form { FORM_UNKNOWN, FORM_JSON, FORM_JSON_LINES, FORM_FRAMED_PROTO, FORM_BARE_PROTO };
+enum form { FORM_UNKNOWN, FORM_JSON, FORM_JSON_LINES, FORM_FRAMED_PROTO, FORM_WHOLE };
 
 struct sm_file {
     int fd;
@@ -35,6 +35,7 @@ struct sm_file {
     bool ended; /* nothing follows buffer's end */
     enum form form;
     bool in_list; /* of JSON documents */
+    const struct sm_codec *whole; /* of a file that is one record */
 };
 
 static enum sm_rc fail(const struct sm_file *f, enum sm_rc rc, const char *what, struct sm_err *err)
@@ -219,7 +220,30 @@ static void skip_byte_order_mark(struct sm_file *f)
         f->at += 3;
 }
 
-/* A length-framed message begins with a big-endian length, whose first byte is 0 below 16 MiB; a bare TracesData with tag 0x0a. */
+/* One payload as it was sent, by its first bytes: a protobuf message, a message for Jaeger's agent, a thrift list of Zipkin's spans,
+ * or a Batch of Jaeger's, which begins with its process and that with a text in field 1. NULL: nothing of these. */
+static const struct sm_codec *codec_of_payload(const uint8_t *p, size_t n)
+{
+    static const struct {
+        const char *begin;
+        size_t size;
+        const struct sm_codec *codec;
+    } rows[] = {
+        {"\x0a", 1, &sm_codec_any},
+        {"\x82\x21", 2, &sm_codec_jaeger_compact},
+        {"\x82\x81", 2, &sm_codec_jaeger_compact},
+        {"\x80\x01\x00", 3, &sm_codec_jaeger_binary},
+        {"\x0c\x00\x01\x0b\x00\x01", 6, &sm_codec_jaeger_batch},
+        {"\x0c\x00", 2, &sm_codec_zipkin_v1_thrift},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(rows); i++) {
+        if (n >= rows[i].size && memcmp(p, rows[i].begin, rows[i].size) == 0)
+            return rows[i].codec;
+    }
+    return NULL;
+}
+
+/* A length-framed message begins with a big-endian length, whose first byte is 0 below 16 MiB; no payload by itself does. */
 static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
 {
     enum sm_rc rc = need(f, TELL_BYTES, err);
@@ -239,10 +263,10 @@ static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
         f->form = FORM_JSON;
     else if (f->end - f->at >= 5 && sm_load_be32(p) <= f->record_bytes_max && p[4] == 0x0a)
         f->form = FORM_FRAMED_PROTO;
-    else if (*p == 0x0a)
-        f->form = FORM_BARE_PROTO;
+    else if ((f->whole = codec_of_payload(p, f->end - f->at)) != NULL)
+        f->form = FORM_WHOLE;
     else
-        return fail(f, SM_E_INVALID, "neither OTLP in JSON or protobuf, Zipkin's JSON nor Jaeger's", err);
+        return fail(f, SM_E_INVALID, "no spans of OTLP, Zipkin or Jaeger in a form that is known", err);
     return SM_OK;
 }
 
@@ -471,7 +495,7 @@ enum sm_rc sm_file_next(struct sm_file *f, struct sm_payload_pool *pool, struct 
         *codec = &sm_codec_otlp_proto;
         return next_framed(f, pool, payload, err);
     default:
-        *codec = &sm_codec_otlp_proto;
+        *codec = f->whole;
         return next_whole(f, pool, payload, err);
     }
 }

@@ -2,8 +2,8 @@
  *
  * What a file holds is told by its first bytes, never by its name: gzip or zstd around it; inside, JSON documents (file_json.h), in a line
  * each, as the collector's file exporter writes OTLP, or formatted, each one of OTLP, lists of Zipkin's spans, what Jaeger's UI downloads, or a
- * span of Jaeger's as it lies in Kafka; OTLP protobuf messages with a 4-byte big-endian length before each (file exporter, format proto), or
- * one bare TracesData message.
+ * span of Jaeger's as it lies in Kafka; OTLP protobuf messages with a 4-byte big-endian length before each (file exporter, format proto); or
+ * one payload as it was sent: the body of a request with protobuf or thrift, a datagram for Jaeger's agent.
  *
  * One thread. Memory: one buffer that grows to the largest record, at most record_bytes_max. */
 #ifndef SM_FILE_H

@@ -222,12 +222,36 @@ Test(file, length_prefixed_protobuf)
     sm_buf_fini(&b);
 }
 
+/* Bodies of requests and datagrams, as they were sent. */
+Test(file, payloads_of_every_protocol)
+{
+#define JAEGER_SPAN_PB "\x0a\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\x12\x08\0\0\0\0\0\0\0\2\x1a\1a"
+#define THRIFT_BATCH                                                                                                                   \
+    "\x0c\0\1\x0b\0\1\0\0\0\3svc\0\x0f\0\2\x0c\0\0\0\1\x0a\0\1\0\0\0\0\0\0\0\1\x0a\0\2\0\0\0\0\0\0\0\0\x0a\0\3\0\0\0\0\0\0\0\2" \
+    "\x0a\0\4\0\0\0\0\0\0\0\0\x0b\0\5\0\0\0\2op\x08\0\7\0\0\0\1\x0a\0\x08\0\0\0\0\0\x0f\x42\x40\x0a\0\x09\0\0\0\0\0\0\0\5\0\0"
+    static const struct {
+        struct sm_str bytes;
+        const struct sm_codec *codec;
+    } rows[] = {
+        {SM_STR("\x0a\x25\x0a\x21" JAEGER_SPAN_PB "\x28\1" "\x12\0"), &sm_codec_any},
+        {SM_STR(JAEGER_SPAN_PB), &sm_codec_any},
+        {SM_STR("\x0a\x14\x0a\x08\0\0\0\0\0\0\0\1\x1a\x08\0\0\0\0\0\0\0\2"), &sm_codec_any}, /* Zipkin's */
+        {SM_STR(THRIFT_BATCH), &sm_codec_jaeger_batch},
+        {SM_STR("\x80\1\0\4\0\0\0\x09" "emitBatch\0\0\0\0\x0c\0\1" THRIFT_BATCH "\0"), &sm_codec_jaeger_binary},
+        {SM_STR("\x82\x81\0\x09" "emitBatch\x1c\x1c\x18\3svc\0\x19\x1c\x16\2\x16\0\x16\4\x16\0\x18\2op\x25\2\x16\x80\x89\x7a\x16\x0a\0\0\0"),
+         &sm_codec_jaeger_compact},
+        {SM_STR("\x0c\0\0\0\1\x0a\0\1\0\0\0\0\0\0\0\1\x0a\0\4\0\0\0\0\0\0\0\2\0"), &sm_codec_zipkin_v1_thrift},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(rows); i++)
+        expect_packed(rows[i].bytes.ptr, rows[i].bytes.len, 1, 1, rows[i].codec);
+}
+
 Test(file, a_bare_protobuf_message)
 {
     struct sm_buf b = {0};
     struct rig_span spans[] = {{.trace = 1, .id = 1}, {.trace = 1, .id = 2}};
     rig_request(&b, spans, 2);
-    expect_packed(b.data, b.size, 1, 2, &sm_codec_otlp_proto);
+    expect_packed(b.data, b.size, 1, 2, &sm_codec_any);
     sm_buf_fini(&b);
 }
 
