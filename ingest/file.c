@@ -1,6 +1,8 @@
 /* Reading recordings: raw bytes -> inflated bytes -> records. */
 #include "ingest/file.h"
 
+#include "ingest/file_json.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,7 +14,7 @@
 enum { RAW_BYTES = 1 << 20, BUFFER_BYTES_MIN = 4 << 20, ZSTD_WINDOW_LOG_MAX = 27, TELL_BYTES = 64, MESSAGE_BYTES_MIN = 1 << 16 };
 
 enum packing { PACKING_NONE, PACKING_GZIP, PACKING_ZSTD };
-enum form { FORM_UNKNOWN, FORM_JSON_LINES, FORM_JSON_WHOLE, FORM_JAEGER_UI, FORM_FRAMED_PROTO, FORM_FRAMED_ZSTD, FORM_BARE_PROTO };
+enum form { FORM_UNKNOWN, FORM_JSON, FORM_JSON_LINES, FORM_FRAMED_PROTO, FORM_FRAMED_ZSTD, FORM_WHOLE };
 
 struct sm_file {
     int fd;
@@ -32,6 +34,8 @@ struct sm_file {
     size_t at, end, capacity;
     bool ended; /* nothing follows buffer's end */
     enum form form;
+    bool in_list; /* of JSON documents */
+    const struct sm_codec *whole; /* of a file that is one record */
     ZSTD_DCtx *message_zstd; /* for messages that are compressed one by one */
     uint8_t *message;
     size_t message_capacity;
@@ -220,27 +224,44 @@ static bool is_json_after_blank_lines(const struct sm_file *f)
     return is_space(next) || next == '"' || next == '{' || next == '}' || next == ']';
 }
 
-/* What Jaeger's UI downloads begins with its traces; a trace by itself may as well begin with its spans or its processes. */
-static bool is_jaeger_ui(const struct sm_file *f)
+/* Which some editors put in front. */
+static void skip_byte_order_mark(struct sm_file *f)
 {
-    static const char *const firsts[] = {"\"data\"", "\"traceID\"", "\"spans\"", "\"processes\""};
-    size_t at = f->at + 1;
-    while (at < f->end && is_space(f->buffer[at]))
-        at++;
-    for (size_t i = 0; i < SM_ARRAY_LEN(firsts); i++) {
-        size_t n = strlen(firsts[i]);
-        if (f->end - at >= n && memcmp(f->buffer + at, firsts[i], n) == 0)
-            return true;
-    }
-    return false;
+    if (f->end - f->at >= 3 && memcmp(f->buffer + f->at, "\xef\xbb\xbf", 3) == 0)
+        f->at += 3;
 }
 
-/* A length-framed message begins with a big-endian length, whose first byte is 0 below 16 MiB; a bare TracesData with tag 0x0a. */
+/* One payload as it was sent, by its first bytes: a protobuf message, a message for Jaeger's agent, a thrift list of Zipkin's spans,
+ * or a Batch of Jaeger's, which begins with its process and that with a text in field 1. NULL: nothing of these. */
+static const struct sm_codec *codec_of_payload(const uint8_t *p, size_t n)
+{
+    static const struct {
+        const char *begin;
+        size_t size;
+        const struct sm_codec *codec;
+    } rows[] = {
+        {"\x0a", 1, &sm_codec_any},
+        {"\x82\x21", 2, &sm_codec_jaeger_compact},
+        {"\x82\x81", 2, &sm_codec_jaeger_compact},
+        {"\x80\x01\x00", 3, &sm_codec_jaeger_binary},
+        {"\x0c\x00\x01\x0b\x00\x01", 6, &sm_codec_jaeger_batch},
+        {"\x0c\x00", 2, &sm_codec_zipkin_v1_thrift},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(rows); i++) {
+        if (n >= rows[i].size && memcmp(p, rows[i].begin, rows[i].size) == 0)
+            return rows[i].codec;
+    }
+    return NULL;
+}
+
+/* A length-framed message begins with a big-endian length, whose first byte is 0 below 16 MiB; no payload by itself does. */
 static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
 {
-    enum sm_rc rc;
+    enum sm_rc rc = need(f, TELL_BYTES, err);
+    skip_byte_order_mark(f);
     do {
-        rc = need(f, TELL_BYTES, err);
+        if (rc == SM_OK)
+            rc = need(f, TELL_BYTES, err);
         if (rc != SM_OK)
             return rc;
         if (f->end > f->at && (f->buffer[f->at] != 0x0a || is_json_after_blank_lines(f)))
@@ -249,18 +270,16 @@ static enum sm_rc tell_form(struct sm_file *f, struct sm_err *err)
     const uint8_t *p = f->buffer + f->at;
     if (f->at == f->end)
         return SM_E_CLOSED;
-    if (*p == '{')
-        f->form = is_jaeger_ui(f) ? FORM_JAEGER_UI : FORM_JSON_LINES;
-    else if (*p == '[')
-        f->form = FORM_JSON_WHOLE;
+    if (*p == '{' || *p == '[')
+        f->form = FORM_JSON;
     else if (f->end - f->at >= 5 && sm_load_be32(p) <= f->record_bytes_max && p[4] == 0x0a)
         f->form = FORM_FRAMED_PROTO;
     else if (f->end - f->at >= 8 && sm_load_be32(p) <= f->record_bytes_max && is_zstd(p + 4, 4))
         f->form = FORM_FRAMED_ZSTD;
-    else if (*p == 0x0a)
-        f->form = FORM_BARE_PROTO;
+    else if ((f->whole = codec_of_payload(p, f->end - f->at)) != NULL)
+        f->form = FORM_WHOLE;
     else
-        return fail(f, SM_E_INVALID, "neither OTLP JSON lines, OTLP protobuf, Zipkin JSON nor Jaeger's", err);
+        return fail(f, SM_E_INVALID, "no spans of OTLP, Zipkin or Jaeger in a form that is known", err);
     return SM_OK;
 }
 
@@ -315,14 +334,14 @@ void sm_file_progress(const struct sm_file *f, uint64_t *read_bytes, uint64_t *s
     *size_bytes = f->size_bytes;
 }
 
-static enum sm_rc emit_copy(struct sm_file *f, const void *bytes, size_t n, struct sm_payload_pool *pool,
-                            struct sm_payload **payload, struct sm_err *err)
+static enum sm_rc emit_copy(struct sm_file *f, struct sm_str record, struct sm_payload_pool *pool, struct sm_payload **payload,
+                            struct sm_err *err)
 {
-    struct sm_payload *p = sm_payload_new(pool, n);
+    struct sm_payload *p = sm_payload_new(pool, record.len);
     if (!p)
         return fail(f, SM_E_NOMEM, "out of memory", err);
-    memcpy(p->data, bytes, n);
-    p->size = n;
+    memcpy(p->data, record.ptr, record.len);
+    p->size = record.len;
     *payload = p;
     return SM_OK;
 }
@@ -332,7 +351,17 @@ static enum sm_rc emit(struct sm_file *f, size_t n, struct sm_payload_pool *pool
                        struct sm_err *err)
 {
     f->at += n;
-    return emit_copy(f, f->buffer + f->at - n, n, pool, payload, err);
+    return emit_copy(f, sm_str(f->buffer + f->at - n, n), pool, payload, err);
+}
+
+/* The same with a JSON document, of which a part may be meant. */
+static enum sm_rc emit_json(struct sm_file *f, size_t n, struct sm_payload_pool *pool, struct sm_payload **payload,
+                            const struct sm_codec **codec, struct sm_err *err)
+{
+    struct sm_str document = sm_str(f->buffer + f->at, n);
+    *codec = sm_file_json_codec(&document);
+    f->at += n;
+    return emit_copy(f, document, pool, payload, err);
 }
 
 /* Leaves a message of *n bytes at the front of the buffer. */
@@ -402,7 +431,7 @@ static enum sm_rc next_framed_zstd(struct sm_file *f, struct sm_payload_pool *po
     if (rc != SM_OK)
         return rc;
     *codec = size > 0 && f->message[0] == '{' ? &sm_codec_otlp_json : &sm_codec_otlp_proto;
-    return emit_copy(f, f->message, size, pool, payload, err);
+    return emit_copy(f, sm_str(f->message, size), pool, payload, err);
 }
 
 /* The rest of the file is one record. */
@@ -416,8 +445,6 @@ static enum sm_rc next_whole(struct sm_file *f, struct sm_payload_pool *pool, st
         if (rc != SM_OK)
             return rc;
     }
-    if (f->form == FORM_JSON_WHOLE || f->form == FORM_JAEGER_UI)
-        skip_space(f);
     return f->at == f->end ? SM_E_CLOSED : emit(f, f->end - f->at, pool, payload, err);
 }
 
@@ -440,7 +467,8 @@ static enum sm_rc skip_line(struct sm_file *f, struct sm_err *err)
     return fail(f, SM_E_LIMIT, "a line is larger than limits allow", err);
 }
 
-static enum sm_rc next_line(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload, struct sm_err *err)
+static enum sm_rc next_line(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
+                            const struct sm_codec **codec, struct sm_err *err)
 {
     size_t searched = 0;
     for (;;) {
@@ -452,13 +480,69 @@ static enum sm_rc next_line(struct sm_file *f, struct sm_payload_pool *pool, str
         if (searched > f->record_bytes_max)
             return skip_line(f, err);
         if (newline || (f->ended && searched))
-            return emit(f, searched, pool, payload, err);
+            return emit_json(f, searched, pool, payload, codec, err);
         if (f->ended)
             return SM_E_CLOSED;
         enum sm_rc rc = need(f, searched + 1, err);
         if (rc != SM_OK)
             return rc;
     }
+}
+
+/* Up to the next document: blanks, and what stands around the elements of a list of documents. */
+static enum sm_rc skip_to_document(struct sm_file *f, struct sm_err *err)
+{
+    for (;;) {
+        skip_space(f);
+        enum sm_rc rc = need(f, 1, err);
+        if (rc == SM_OK && f->at < f->end && f->buffer[f->at] == '[')
+            rc = need(f, TELL_BYTES, err);
+        if (rc != SM_OK)
+            return rc;
+        if (f->at == f->end)
+            return SM_E_CLOSED;
+        uint8_t c = f->buffer[f->at];
+        bool opens = !f->in_list && sm_file_json_is_list(f->buffer + f->at, f->end - f->at);
+        bool closes = f->in_list && c == ']';
+        if (!opens && !closes && !is_space(c) && !(f->in_list && c == ','))
+            return SM_OK;
+        f->in_list = opens || (f->in_list && !closes);
+        f->at++;
+    }
+}
+
+/* Lines after a first one that is a document by itself are documents each: the ends of lines are found sooner than brackets, and a line
+ * that is none does no harm to the others. */
+static void tell_lines(struct sm_file *f, const struct sm_file_json_scan *scan)
+{
+    const uint8_t *p = f->buffer + f->at + scan->size, *end = f->buffer + f->end;
+    while (p < end && (*p == ' ' || *p == '\r'))
+        p++;
+    if (!f->in_list && f->buffer[f->at] == '{' && !scan->lines && p < end && *p == '\n')
+        f->form = FORM_JSON_LINES;
+}
+
+static enum sm_rc next_document(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
+                                const struct sm_codec **codec, struct sm_err *err)
+{
+    struct sm_file_json_scan scan = {0};
+    enum sm_rc rc = skip_to_document(f, err);
+    if (rc != SM_OK)
+        return rc;
+    uint8_t first = f->buffer[f->at];
+    if (first != '{' && first != '[')
+        return next_line(f, pool, payload, codec, err);
+    while (!sm_file_json_scan(&scan, f->buffer + f->at, f->end - f->at) && !f->ended) {
+        if (scan.size > f->record_bytes_max)
+            break;
+        rc = need(f, scan.size + 1, err);
+        if (rc != SM_OK)
+            return rc;
+    }
+    if (scan.size > f->record_bytes_max)
+        return first == '{' && !scan.lines ? skip_line(f, err) : fail(f, SM_E_INVALID, "larger than limits allow for one message", err);
+    tell_lines(f, &scan);
+    return emit_json(f, scan.size, pool, payload, codec, err);
 }
 
 enum sm_rc sm_file_next(struct sm_file *f, struct sm_payload_pool *pool, struct sm_payload **payload,
@@ -470,22 +554,17 @@ enum sm_rc sm_file_next(struct sm_file *f, struct sm_payload_pool *pool, struct 
             return rc;
     }
     switch (f->form) {
+    case FORM_JSON:
+        return next_document(f, pool, payload, codec, err);
     case FORM_JSON_LINES:
-        *codec = &sm_codec_otlp_json;
-        return next_line(f, pool, payload, err);
-    case FORM_JSON_WHOLE:
-        *codec = &sm_codec_zipkin_any;
-        return next_whole(f, pool, payload, err);
-    case FORM_JAEGER_UI:
-        *codec = &sm_codec_jaeger_ui_json;
-        return next_whole(f, pool, payload, err);
+        return next_line(f, pool, payload, codec, err);
     case FORM_FRAMED_PROTO:
         *codec = &sm_codec_otlp_proto;
         return next_framed(f, pool, payload, err);
     case FORM_FRAMED_ZSTD:
         return next_framed_zstd(f, pool, payload, codec, err);
     default:
-        *codec = &sm_codec_otlp_proto;
+        *codec = f->whole;
         return next_whole(f, pool, payload, err);
     }
 }

@@ -1,9 +1,10 @@
 /* Recorded spans from files and standard input, one payload at a time.
  *
- * What a file holds is told by its first bytes, never by its name: gzip or zstd around it; inside, OTLP JSON lines (the
- * collector's file exporter: one `{"resourceSpans":...}` per line), a JSON array of Zipkin spans, what Jaeger's UI downloads, OTLP
- * protobuf messages with a 4-byte big-endian length before each (file exporter, format proto), such messages or texts each by itself
- * in zstd (file exporter, compression zstd), or one bare TracesData message.
+ * What a file holds is told by its first bytes, never by its name: gzip or zstd around it; inside, JSON documents (file_json.h), in a line
+ * each, as the collector's file exporter writes OTLP, or formatted, each one of OTLP, lists of Zipkin's spans, what Jaeger's UI downloads, or a
+ * span of Jaeger's as it lies in Kafka; OTLP protobuf messages with a 4-byte big-endian length before each (file exporter, format proto); such
+ * messages or texts each by itself in zstd (file exporter, compression zstd); or one payload as it was sent: the body of a request with protobuf
+ * or thrift, a datagram for Jaeger's agent.
  *
  * One thread. Memory: one buffer that grows to the largest record, at most record_bytes_max; another one for messages in zstd. */
 #ifndef SM_FILE_H

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ingest/file_json.h"
 #include "ingest/follow_positions.h"
 #include "pipeline/stats.h"
 
@@ -149,13 +150,14 @@ static void note_refused(const struct file *file, const char *text)
 /* False: there is no room for it now; it stays where it is. */
 static bool submit(struct sm_follow *f, const struct file *file, const uint8_t *bytes, size_t n)
 {
-    const struct sm_codec *codec = file->form == FORM_LINES ? &sm_codec_otlp_json : &sm_codec_otlp_proto;
-    struct sm_payload *p = sm_payload_new(sm_worker_payloads(f->worker), n);
+    struct sm_str record = sm_str(bytes, n);
+    const struct sm_codec *codec = file->form == FORM_LINES ? sm_file_json_codec(&record) : &sm_codec_otlp_proto;
+    struct sm_payload *p = sm_payload_new(sm_worker_payloads(f->worker), record.len);
     struct sm_submit result;
     if (!p)
         return false;
-    memcpy(p->data, bytes, n);
-    p->size = n;
+    memcpy(p->data, record.ptr, record.len);
+    p->size = record.len;
     p->arrived_ns = sm_loop_wall_ns(sm_worker_loop(f->worker));
     sm_worker_submit(f->worker, codec, f->options.source, &p, &result);
     if (result.rc == SM_E_AGAIN)
@@ -260,7 +262,7 @@ static void tell_form(const struct sm_follow *f, struct file *file)
     ssize_t at = 0;
     while (at < n && (head[at] == '\n' || head[at] == '\r' || head[at] == ' '))
         at++;
-    if (at < n && head[at] == '{')
+    if (at < n && (head[at] == '{' || head[at] == '['))
         file->form = FORM_LINES;
     else if (n < TELL_BYTES)
         return;
@@ -270,7 +272,7 @@ static void tell_form(const struct sm_follow *f, struct file *file)
         file->form = FORM_OTHER;
     if (file->form == FORM_OTHER)
         sm_log(SM_LOG_WARN, "file_not_followed", sm_kv("file", file->path),
-               sm_kv("reason", "neither OTLP JSON lines nor OTLP protobuf with lengths, plain"));
+               sm_kv("reason", "neither lines of JSON nor OTLP protobuf with lengths, plain"));
 }
 
 /* It was cut, perhaps to be written anew. */

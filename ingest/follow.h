@@ -1,5 +1,6 @@
 /* Following files that others append to: what the collector's file exporter writes, OTLP JSON lines or OTLP protobuf messages with a
- * 4-byte big-endian length before each, plain. Whole or compressed documents cannot be followed; that is said once.
+ * 4-byte big-endian length before each, plain; a line may be another document of file_json.h as well. Documents over several lines and
+ * compressed files cannot be followed; of files that are neither that is said once.
  *
  * Patterns (glob) are looked at again and again. A file is known by its number on the file system, so that one that is renamed is
  * read to its end and goes on where it was, and the new one under its name starts at its beginning. One that became shorter

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-/* What operations without a strategy get when their service is limited by rate, as in Jaeger. */
-#define OPERATION_PROBABILITY_DEFAULT 0.001
+/* What a file does not say, as in Jaeger: for services that it does not name without a default_strategy, and for operations without a
+ * strategy of a service that is limited by rate. */
+#define PROBABILITY_DEFAULT 0.001
 
 struct operation {
     char *name;
@@ -100,6 +101,8 @@ static void read_strategy(struct sm_json *j, struct strategy *s, char **name)
 /* Only probabilities: Jaeger's clients know no rates of operations. */
 static void read_operations(struct sm_json *j, struct strategy *s)
 {
+    if (sm_json_null(j))
+        return;
     for (bool more = sm_json_array(j); more; more = sm_json_element(j)) {
         struct strategy operation;
         char *name = NULL;
@@ -116,6 +119,8 @@ static void read_operations(struct sm_json *j, struct strategy *s)
 
 static void read_services(struct sm_json *j, struct strategies *s)
 {
+    if (sm_json_null(j))
+        return;
     for (bool more = sm_json_array(j); more; more = sm_json_element(j)) {
         struct strategy strategy;
         char *service = NULL;
@@ -128,16 +133,22 @@ static void read_services(struct sm_json *j, struct strategies *s)
     }
 }
 
+static void read_default(struct sm_json *j, struct strategy *s)
+{
+    if (!sm_json_null(j))
+        read_strategy(j, s, NULL);
+}
+
 static enum sm_rc parse(struct sm_str text, struct strategies *s, struct sm_err *err)
 {
     struct sm_json j = sm_json_reader(text.ptr, text.len, SM_JSON_DEPTH_DEFAULT);
     struct sm_json_text key;
-    *s = (struct strategies){.otherwise.param = 1};
+    *s = (struct strategies){.otherwise.param = PROBABILITY_DEFAULT};
     for (bool more = sm_json_object(&j, &key); more; more = sm_json_member(&j, &key)) {
         if (sm_json_is(&key, "service_strategies") && !s->items)
             read_services(&j, s);
         else if (sm_json_is(&key, "default_strategy") && !s->otherwise.operations)
-            read_strategy(&j, &s->otherwise, NULL);
+            read_default(&j, &s->otherwise);
         else
             sm_json_skip(&j);
     }
@@ -221,11 +232,12 @@ void sm_sampling_file_refresh(struct sm_sampling_file *f)
 
 /* ---- writing ---- */
 
+/* The last one counts of several for a service. */
 static const struct strategy *find(const struct strategies *s, struct sm_str service)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        if (sm_str_eq(sm_str_c(s->items[i].service), service))
-            return &s->items[i];
+    for (size_t i = s->count; i > 0; i--) {
+        if (sm_str_eq(sm_str_c(s->items[i - 1].service), service))
+            return &s->items[i - 1];
     }
     return &s->otherwise;
 }
@@ -239,11 +251,18 @@ static bool has_operation(const struct strategy *s, const char *name)
     return false;
 }
 
+/* For operations without a strategy: what their service has, or where that is a rate and it names no operations, the default. */
+static double probability_of_others(const struct strategy *s, const struct strategy *otherwise)
+{
+    const struct strategy *source = s->rate_limiting && !s->operation_count ? otherwise : s;
+    return source->rate_limiting ? PROBABILITY_DEFAULT : source->param;
+}
+
 static void put_operations(struct sm_strategy *out, const struct strategy *s, const struct strategy *otherwise)
 {
     if (!s->operation_count && !otherwise->operation_count)
         return;
-    sm_strategy_operations(out, s->rate_limiting ? OPERATION_PROBABILITY_DEFAULT : s->param, 0);
+    sm_strategy_operations(out, probability_of_others(s, otherwise), 0);
     for (size_t i = 0; i < s->operation_count; i++)
         sm_strategy_operation(out, sm_str_c(s->operations[i].name), s->operations[i].probability);
     for (size_t i = 0; s != otherwise && i < otherwise->operation_count; i++) {

@@ -1,5 +1,6 @@
 /* Routing. */
 #include "query/api.h"
+#include "base/json_out.h"
 #include "query/jaeger.h"
 #include "query/jaeger_v3.h"
 #include "query/own.h"
@@ -94,6 +95,23 @@ void sm_query_fail(struct sm_str path, uint16_t status, const char *text, struct
     apis[i]->fail(reply, status, text);
 }
 
+/* prettyPrint, as in Jaeger: any value but "false". What would be too large with blanks stays without. */
+static void indent(const struct sm_query_request *r, struct sm_query_reply *reply)
+{
+    struct sm_str wish = sm_query_param(r, "prettyPrint");
+    struct sm_buf text = {.size_max = SM_QUERY_REPLY_BYTES_MAX};
+    if (wish.len == 0 || sm_str_eq(wish, SM_STR("false")) || strcmp(reply->content_type, "application/json") != 0)
+        return;
+    sm_json_put_indented(&text, sm_buf_str(&reply->body));
+    if (text.overflow) {
+        sm_buf_fini(&text);
+        return;
+    }
+    text.size_max = 0;
+    sm_buf_fini(&reply->body);
+    reply->body = text;
+}
+
 static void handle(struct sm_query *q, enum sm_query_method method, struct sm_str path, const struct sm_query_request *r,
                    struct sm_query_reply *reply)
 {
@@ -119,6 +137,7 @@ static void answer(struct sm_query *q, enum sm_query_method method, struct sm_st
     case SM_OK:
         r.body = body;
         handle(q, method, path, &r, reply);
+        indent(&r, reply);
         sm_query_request_fini(&r);
         return;
     case SM_E_NOTFOUND:

@@ -136,6 +136,8 @@ static bool special_meets(const struct sm_store_span *span, const struct sm_stor
         status_of(bytes, &message);
         return text_meets(term, message, false);
     }
+    if (key_is(term, "w3c.tracestate", NULL, NULL))
+        return text_meets(term, string_field(bytes, SM_OTLP_TRACE_STATE), false);
     if (key_is(term, "scope.name", "otel.scope.name", "otel.library.name"))
         return text_meets(term, string_field(span->encode.scope, SCOPE_NAME), false);
     if (key_is(term, "scope.version", "otel.scope.version", "otel.library.version"))

@@ -5,6 +5,7 @@
 #include "base/net/address.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -48,17 +49,15 @@ static unsigned fill_slots(struct sm_udp *udp)
     return BATCH;
 }
 
-static void note_drops(struct sm_udp *udp, struct udp_socket *s, struct msghdr *head)
+/* After reading: what found no room before is told then, with or without a datagram behind it. */
+static void note_drops(struct sm_udp *udp, struct udp_socket *s)
 {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(head); c; c = CMSG_NXTHDR(head, c)) {
-        uint32_t drops;
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SO_RXQ_OVFL || c->cmsg_len < CMSG_LEN(sizeof drops))
-            continue;
-        memcpy(&drops, CMSG_DATA(c), sizeof drops);
-        if (drops != s->drops)
-            udp->events.kernel_drops(udp->ctx, drops - s->drops);
-        s->drops = drops;
-    }
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t size = sizeof info;
+    if (getsockopt(s->fd, SOL_SOCKET, SO_MEMINFO, info, &size) || info[SK_MEMINFO_DROPS] == s->drops)
+        return;
+    udp->events.kernel_drops(udp->ctx, info[SK_MEMINFO_DROPS] - s->drops);
+    s->drops = info[SK_MEMINFO_DROPS];
 }
 
 static void take(struct sm_udp *udp, unsigned slot, const struct mmsghdr *m)
@@ -74,29 +73,20 @@ static void take(struct sm_udp *udp, unsigned slot, const struct mmsghdr *m)
 }
 
 /* One system call; false when there was nothing more to read. */
-static bool receive(struct sm_udp *udp, struct udp_socket *s)
+static bool receive(struct sm_udp *udp, const struct udp_socket *s)
 {
     struct mmsghdr messages[BATCH];
     struct iovec parts[BATCH];
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(sizeof(uint32_t))];
-    } control[BATCH];
     unsigned n = fill_slots(udp);
     if (n == 0)
         return false;
     for (unsigned i = 0; i < n; i++) {
         parts[i] = (struct iovec){udp->slots[i]->data, udp->options.datagram_bytes_max};
-        messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[i],
-                                                   .msg_iovlen = 1,
-                                                   .msg_control = &control[i],
-                                                   .msg_controllen = sizeof control[i].bytes}};
+        messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[i], .msg_iovlen = 1}};
     }
     int got = recvmmsg(s->fd, messages, n, MSG_DONTWAIT, NULL);
-    for (int i = 0; i < got; i++) {
-        note_drops(udp, s, &messages[i].msg_hdr);
+    for (int i = 0; i < got; i++)
         take(udp, (unsigned)i, &messages[i]);
-    }
     return got == (int)n;
 }
 
@@ -108,6 +98,7 @@ static void on_readable(uv_poll_t *poll, int status, int events SM_UNUSED)
         return;
     for (unsigned i = 0; i < TURNS && receive(udp, s); i++)
         ;
+    note_drops(udp, s);
 }
 
 /* ---- opening ---- */
@@ -123,9 +114,8 @@ static void note_small_buffer(int granted, int wanted)
 
 static void set_options(struct sm_udp *udp, int fd)
 {
-    int on = 1, bytes = (int)SM_MIN(udp->options.receive_buffer_bytes, (size_t)INT32_MAX / 2), granted = 0;
+    int bytes = (int)SM_MIN(udp->options.receive_buffer_bytes, (size_t)INT32_MAX / 2), granted = 0;
     socklen_t size = sizeof granted;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     if (!getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size))
         note_small_buffer(granted / 2, bytes); /* the kernel doubles it */
@@ -198,6 +188,7 @@ void sm_udp_drain(struct sm_udp *udp)
         uv_poll_stop(&udp->sockets[i].poll);
         for (unsigned k = 0; k < TURNS * TURNS && receive(udp, &udp->sockets[i]); k++)
             ;
+        note_drops(udp, &udp->sockets[i]);
     }
 }
 

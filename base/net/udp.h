@@ -1,8 +1,8 @@
 /* Receiving datagrams: many per system call, each into a payload of its own; nothing is ever sent.
  *
  * Every socket is opened with SO_REUSEPORT, so that each worker receives on the same port by itself and the kernel spreads
- * senders over them. What the kernel had to drop because nobody read in time is told by it (SO_RXQ_OVFL) with the next datagram
- * that arrives. Belongs to the loop's thread. */
+ * senders over them. What the kernel had to drop because nobody read in time is asked of it (SO_MEMINFO) each time that datagrams
+ * were read. Belongs to the loop's thread. */
 #ifndef SM_NET_UDP_H
 #define SM_NET_UDP_H
 
@@ -32,7 +32,7 @@ struct sm_udp *sm_udp_open(struct sm_loop *loop, const char *address, const stru
 /* As sm_tcp_check_free. */
 enum sm_rc sm_udp_check_free(const char *address, struct sm_err *err) SM_MUST_USE;
 
-/* Reads what has arrived and then no more. */
+/* Reads what has arrived and then no more; says what was dropped until then. */
 void sm_udp_drain(struct sm_udp *udp);
 
 /* Sockets close in a later turn of the loop; no events any more. NULL is allowed. */

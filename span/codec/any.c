@@ -2,9 +2,10 @@
  *
  * What begins with a bracket is JSON: a list is Zipkin's, an object with resourceSpans is OTLP, another object is a span of Jaeger's.
  * A newline is the tag of protobuf's field 1, so JSON may have other white space in front only. Thrift begins with its list's type.
- * The rest is protobuf. At the top, requests of OTLP and Zipkin's lists have field 1 only, a span of Jaeger's has more. What field 1
+ * The rest is protobuf. At the top, requests and Zipkin's lists have field 1 only, a span of Jaeger's has more. What field 1
  * holds is told apart by its own fields: ResourceSpans has messages in 1 and 2 and a text in 3 (and 1000, of old), Zipkin's span has
- * ids in 1 to 3 and the rest from 4 on. */
+ * ids in 1 to 3 and the rest from 4 on. A request of Jaeger's holds a batch, which looks like ResourceSpans until one looks into its
+ * field 1: a span has its ids there, a resource messages and a number. */
 #include "base/pb.h"
 #include "span/codec/zipkin.h"
 
@@ -22,11 +23,22 @@ static bool has_size_of_id(const struct sm_pb_field *f)
     return f->size == 8 || (f->number == 1 && f->size == 16);
 }
 
-/* The first member of ListOfSpans or of the request. One with fields 1 to 3 only is a span if all of them could be ids. */
+/* Whether the bytes are a span of Jaeger's: field 2 is its id. */
+static bool is_jaeger_span(const uint8_t *p, const uint8_t *end)
+{
+    struct sm_pb_field f;
+    while (sm_pb_next(&p, end, &f)) {
+        if (f.number == 2)
+            return f.wire == SM_PB_BYTES && f.size == 8;
+    }
+    return false;
+}
+
+/* The first member of ListOfSpans or of a request. One with fields 1 to 3 only is a span if all of them could be ids. */
 static const struct sm_codec *codec_of_member(const uint8_t *p, const uint8_t *end)
 {
     struct sm_pb_field f;
-    bool ids = true, id = false;
+    bool ids = true, id = false, batch = false;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number == OLD_SCOPE_SPANS)
             return &sm_codec_otlp_proto;
@@ -34,7 +46,10 @@ static const struct sm_codec *codec_of_member(const uint8_t *p, const uint8_t *e
             return &sm_codec_zipkin_proto;
         ids &= f.wire == SM_PB_BYTES && has_size_of_id(&f);
         id |= f.number == 3;
+        batch |= f.number == 1 && f.wire == SM_PB_BYTES && is_jaeger_span(f.bytes, sm_pb_end(f.bytes, f.size));
     }
+    if (batch && !id)
+        return &sm_codec_jaeger_proto;
     return ids && id ? &sm_codec_zipkin_proto : &sm_codec_otlp_proto;
 }
 

@@ -71,6 +71,20 @@ def test_garbage_is_counted_and_left_behind(daemon, tmp_path):
     assert d.end() == 0
 
 
+def test_lines_of_other_formats(daemon, tmp_path):
+    """As consumers of Kafka and the query APIs write them down."""
+    trace = f"{5:032x}"
+    zipkin = [{"traceId": trace, "id": "a", "name": "zipkin", "timestamp": NOW // 1000, "localEndpoint": {"serviceName": "z"}}]
+    ui = {"traceID": trace, "spans": [{"traceID": trace, "spanID": "b", "operationName": "ui", "startTime": NOW // 1000, "duration": 1}]}
+    span = {"traceId": "AAAAAAAAAAAAAAAAAAAABQ==", "spanId": "AAAAAAAAAAw=", "operationName": "kafka", "startTime": "2023-11-14T22:13:20Z"}
+    for name, first, second in (("a", zipkin, ui), ("b", span, {"no": "spans"})):
+        (tmp_path / name).write_text(json.dumps(first) + "\n" + json.dumps(second) + "\n")
+    d = daemon(follow(tmp_path / "[ab]", "start"), *QUICK)
+    poll(lambda: d.stored_spans(5) == ["kafka", "ui", "zipkin"], "stored")
+    assert d.stat("spanmill_payloads_refused_total") == 0
+    assert d.end() == 0
+
+
 def test_rotation_by_renaming(daemon, tmp_path):
     """Nothing is lost or taken twice, whatever the names of a file are."""
     file = tmp_path / "spans.jsonl"

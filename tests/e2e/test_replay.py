@@ -1,7 +1,9 @@
 """spanmill replay: the same recording gives the same answer, however it is packed and split."""
 import gzip
+import json
 import re
 import struct
+import time
 
 import pytest
 
@@ -234,6 +236,23 @@ def test_a_trace_downloaded_from_the_query_api(daemon, spanmill, tmp_path):
     copy = daemon(f"store.path={tmp_path / 'copy'}", "store.retention=3650d", *QUICK)
     for trace, spans in before.items():
         assert poll(lambda: jaeger_trace(copy, trace), "the copy") == spans
+
+
+@pytest.mark.parametrize("path", ["/api/v2/traces?serviceName=svc", "/api/v2/trace/{:032x}", "/api/traces?service=svc", "/api/v3/traces/{:032x}"])
+@pytest.mark.parametrize("indent", [None, 4])
+def test_what_the_query_apis_give(daemon, spanmill, tmp_path, path, indent):
+    """As it comes and as an editor or jq makes it."""
+    d = daemon(*QUICK)
+    start = time.time_ns() // SECOND * SECOND
+    spans = [{"trace": 2**64 + 5, "id": i, "parent": int(i > 1), "name": f"n{i}", "start": start} for i in (1, 2, 3)]
+    assert post(d.urls["OTLP HTTP"], otlp_request(spans))[0] == 200
+    poll(lambda: len(d.stored_spans(2**64 + 5)) == 3, "stored")
+    found = d.query(path.format(2**64 + 5))
+    (tmp_path / "found.json").write_text(json.dumps(found, indent=indent))
+    done = spanmill("replay", "-q", "--into", tmp_path / "copy", tmp_path / "found.json")
+    assert done.returncode == 0 and "spans: 3 received, 3 kept" in done.stdout, done
+    copy = daemon(f"store.path={tmp_path / 'copy'}", *QUICK)
+    assert poll(lambda: copy.stored_spans(2**64 + 5), "the copy") == ["n1", "n2", "n3"]
 
 
 def test_standard_input_and_directories_below(spanmill, tmp_path):

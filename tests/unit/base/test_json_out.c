@@ -81,3 +81,23 @@ Test(json_out, base64_of_every_remainder)
     }
     sm_buf_fini(&out);
 }
+
+static void expect_indented(const char *json, const char *text)
+{
+    struct sm_buf out = {0};
+    sm_json_put_indented(&out, sm_str_c(json));
+    sm_buf_putc(&out, '\0');
+    cr_expect_str_eq((const char *)out.data, text);
+    sm_buf_fini(&out);
+}
+
+Test(json_out, indented)
+{
+    expect_indented("{\"a\":[1,{\"b\":null},[]],\"c\":{ },\"d\":\"x, {\\\"y\\\\\"}",
+                    "{\n    \"a\": [\n        1,\n        {\n            \"b\": null\n        },\n        []\n    ],\n    \"c\": {},\n"
+                    "    \"d\": \"x, {\\\"y\\\\\"\n}");
+    expect_indented(" [ \"a\" ,\n\"b\" ] ", "[\n    \"a\",\n    \"b\"\n]");
+    expect_indented("[]", "[]");
+    expect_indented("", "");
+    expect_indented("]}\"\\", "\n]\n}\"\\"); /* ends, whatever it is */
+}

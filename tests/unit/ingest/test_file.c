@@ -12,6 +12,7 @@
 #define JSON_A "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"0102030405060708090a0b0c0d0e0f10\",\"spanId\":\"0102030405060701\"}]}]}]}"
 #define JSON_B "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"0102030405060708090a0b0c0d0e0f10\",\"spanId\":\"0102030405060702\"}]}]}]}"
 #define ZIPKIN "[{\"traceId\":\"1\",\"id\":\"2\"},\n {\"traceId\":\"1\",\"id\":\"3\"}]"
+#define ZIPKIN_LINE "[{\"traceId\":\"1\",\"id\":\"2\"},{\"traceId\":\"1\",\"id\":\"3\"}]"
 enum { RECORD_MAX = 1 << 20 };
 
 /* What reading a file to its end gave. */
@@ -188,6 +189,57 @@ Test(file, downloads_of_jaegers_ui)
         expect_packed(texts[i], strlen(texts[i]), 1, 1, &sm_codec_jaeger_ui_json);
 }
 
+/* Formatted, behind each other without the end of a line, as elements of a list, in the envelope of API v3, behind a byte order mark. */
+Test(file, otlp_documents)
+{
+    static const char *const texts[] = {
+        "{\n  \"resourceSpans\": [\n    {\n      \"scopeSpans\": [\n        {\"spans\": [{\"traceId\": "
+        "\"0102030405060708090a0b0c0d0e0f10\",\n\"spanId\": \"0102030405060701\"}]}\n]}]}\n" JSON_B,
+        JSON_A JSON_B,
+        "[" JSON_A ",\n" JSON_B "]",
+        "[\n    " JSON_A "\n    ,\n    " JSON_B "\n]\n",
+        "{\"result\":" JSON_A "}\n{ \"result\" : " JSON_B " }\n",
+        "\xef\xbb\xbf" JSON_A "\r\n" JSON_B "\r\n",
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(texts); i++)
+        expect_packed(texts[i], strlen(texts[i]), 2, 2, &sm_codec_otlp_json);
+}
+
+/* As GET /api/v2/traces gives them: a list of lists. And lists behind each other. */
+Test(file, traces_of_zipkins_api)
+{
+    static const char *const texts[] = {"[" ZIPKIN "," ZIPKIN "]", " [\n[],\n " ZIPKIN ", [] ," ZIPKIN "]\n", ZIPKIN "\n" ZIPKIN "\n"};
+    static const unsigned records[] = {2, 4, 2};
+    for (size_t i = 0; i < SM_ARRAY_LEN(texts); i++)
+        expect_packed(texts[i], strlen(texts[i]), records[i], 4, &sm_codec_zipkin_any);
+}
+
+#define UI_TRACE(id) "{\"traceID\":\"1\",\"spans\":[{\"traceID\":\"1\",\"spanID\":\"" id "\"}]}"
+
+/* The list in a reply, lines of traces. */
+Test(file, several_traces_of_jaegers_ui)
+{
+    static const char *const texts[] = {"[" UI_TRACE("2") ", " UI_TRACE("3") "]", UI_TRACE("2") "\n" UI_TRACE("3") "\n",
+                                        "{\"total\":0,\"data\":[" UI_TRACE("2") "]}" UI_TRACE("3")};
+    for (size_t i = 0; i < SM_ARRAY_LEN(texts); i++)
+        expect_packed(texts[i], strlen(texts[i]), 2, 2, &sm_codec_jaeger_ui_json);
+}
+
+#define JAEGER_SPAN(id) "{\"traceId\":\"AAAAAAAAAAAAAAAAAAAAAQ==\",\"spanId\":\"AAAAAAAAAA" id "=\",\"operationName\":\"a\"}"
+
+/* What a consumer of Kafka wrote down. */
+Test(file, spans_of_jaegers_topic)
+{
+    static const char text[] = JAEGER_SPAN("E") "\n" JAEGER_SPAN("I") "\n";
+    expect_packed(text, strlen(text), 2, 2, &sm_codec_jaeger_json);
+}
+
+Test(file, several_formats_in_one_file)
+{
+    static const char text[] = JSON_A "\n" ZIPKIN_LINE "\n" UI_TRACE("4") "\n" JAEGER_SPAN("U");
+    expect_packed(text, strlen(text), 4, 5, &sm_codec_jaeger_json);
+}
+
 Test(file, length_prefixed_protobuf)
 {
     struct sm_buf b = framed_spans(100);
@@ -263,12 +315,36 @@ Test(file, a_compressed_message_over_the_limit)
     sm_buf_fini(&large);
 }
 
+/* Bodies of requests and datagrams, as they were sent. */
+Test(file, payloads_of_every_protocol)
+{
+#define JAEGER_SPAN_PB "\x0a\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\x12\x08\0\0\0\0\0\0\0\2\x1a\1a"
+#define THRIFT_BATCH                                                                                                                   \
+    "\x0c\0\1\x0b\0\1\0\0\0\3svc\0\x0f\0\2\x0c\0\0\0\1\x0a\0\1\0\0\0\0\0\0\0\1\x0a\0\2\0\0\0\0\0\0\0\0\x0a\0\3\0\0\0\0\0\0\0\2" \
+    "\x0a\0\4\0\0\0\0\0\0\0\0\x0b\0\5\0\0\0\2op\x08\0\7\0\0\0\1\x0a\0\x08\0\0\0\0\0\x0f\x42\x40\x0a\0\x09\0\0\0\0\0\0\0\5\0\0"
+    static const struct {
+        struct sm_str bytes;
+        const struct sm_codec *codec;
+    } rows[] = {
+        {SM_STR("\x0a\x25\x0a\x21" JAEGER_SPAN_PB "\x28\1" "\x12\0"), &sm_codec_any},
+        {SM_STR(JAEGER_SPAN_PB), &sm_codec_any},
+        {SM_STR("\x0a\x14\x0a\x08\0\0\0\0\0\0\0\1\x1a\x08\0\0\0\0\0\0\0\2"), &sm_codec_any}, /* Zipkin's */
+        {SM_STR(THRIFT_BATCH), &sm_codec_jaeger_batch},
+        {SM_STR("\x80\1\0\4\0\0\0\x09" "emitBatch\0\0\0\0\x0c\0\1" THRIFT_BATCH "\0"), &sm_codec_jaeger_binary},
+        {SM_STR("\x82\x81\0\x09" "emitBatch\x1c\x1c\x18\3svc\0\x19\x1c\x16\2\x16\0\x16\4\x16\0\x18\2op\x25\2\x16\x80\x89\x7a\x16\x0a\0\0\0"),
+         &sm_codec_jaeger_compact},
+        {SM_STR("\x0c\0\0\0\1\x0a\0\1\0\0\0\0\0\0\0\1\x0a\0\4\0\0\0\0\0\0\0\2\0"), &sm_codec_zipkin_v1_thrift},
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(rows); i++)
+        expect_packed(rows[i].bytes.ptr, rows[i].bytes.len, 1, 1, rows[i].codec);
+}
+
 Test(file, a_bare_protobuf_message)
 {
     struct sm_buf b = {0};
     struct rig_span spans[] = {{.trace = 1, .id = 1}, {.trace = 1, .id = 2}};
     rig_request(&b, spans, 2);
-    expect_packed(b.data, b.size, 1, 2, &sm_codec_otlp_proto);
+    expect_packed(b.data, b.size, 1, 2, &sm_codec_any);
     sm_buf_fini(&b);
 }
 
@@ -394,6 +470,22 @@ Test(file, lines_over_the_limit)
     o = read_bytes(b.data, b.size);
     cr_expect_eq(o.too_large, 1);
     expect(o, SM_E_CLOSED, 2, 2, &sm_codec_otlp_json);
+    sm_buf_fini(&b);
+}
+
+/* Larger than the reader's buffer, and each of its documents than a line should be. */
+Test(file, long_lists)
+{
+    struct sm_buf b = {0};
+    unsigned records = 0;
+    sm_buf_putc(&b, '[');
+    for (; b.size < 9 << 20; records++) {
+        sm_buf_puts(&b, records ? ",\n" JSON_A : JSON_A);
+        for (size_t n = 0; n < 100000; n++)
+            sm_buf_putc(&b, ' ');
+    }
+    sm_buf_putc(&b, ']');
+    expect_packed(b.data, b.size, records, records, &sm_codec_otlp_json);
     sm_buf_fini(&b);
 }
 

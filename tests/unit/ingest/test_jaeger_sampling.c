@@ -93,8 +93,24 @@ Test(jaeger_sampling, a_changed_file_is_read_again_and_a_wrong_one_is_not_taken)
     }
     unlink(path);
     expect("/sampling?service=a", FIVE);
-    write_file("{}");
-    expect("/sampling?service=a", "{\"strategyType\":\"PROBABILISTIC\",\"probabilisticSampling\":{\"samplingRate\":1}}");
+    static const char *const without[] = {"{}", "{\"service_strategies\":null,\"default_strategy\":null}"};
+    for (size_t i = 0; i < SM_ARRAY_LEN(without); i++) {
+        write_file(without[i]);
+        expect("/sampling?service=a", "{\"strategyType\":\"PROBABILISTIC\",\"probabilisticSampling\":{\"samplingRate\":0.001}}");
+    }
+}
+
+/* As Jaeger's collector reads them: the last strategy of a service; a service with a rate and no operations has the default's. */
+Test(jaeger_sampling, operations_of_the_default_for_a_service_with_a_rate)
+{
+    write_file("{\"service_strategies\":[{\"service\":\"a\",\"type\":\"probabilistic\",\"param\":1},"
+               "{\"service\":\"a\",\"type\":\"ratelimiting\",\"param\":5,\"operation_strategies\":null}],"
+               "\"default_strategy\":{\"type\":\"probabilistic\",\"param\":0.25,\"operation_strategies\":["
+               "{\"operation\":\"x\",\"type\":\"probabilistic\",\"param\":0.5}]}}");
+    expect("/sampling?service=a",
+           "{\"strategyType\":\"RATE_LIMITING\",\"rateLimitingSampling\":{\"maxTracesPerSecond\":5},\"operationSampling\":{"
+           "\"defaultSamplingProbability\":0.25,\"defaultLowerBoundTracesPerSecond\":0,\"perOperationStrategies\":["
+           "{\"operation\":\"x\",\"probabilisticSampling\":{\"samplingRate\":0.5}}],\"defaultUpperBoundTracesPerSecond\":0}}");
 }
 
 static void ask_grpc(const char *method, const void *message, size_t n, const char *status, struct sm_str reply)

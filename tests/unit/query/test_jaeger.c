@@ -50,6 +50,19 @@ Test(jaeger, trace_by_id)
     qx_close(q);
 }
 
+Test(jaeger, pretty_print)
+{
+    static const char pretty[] = "{\n    \"data\": [\n        \"cart\",\n        \"gateway\"\n    ],\n    \"total\": 2,\n    \"limit\": 0,\n"
+                                 "    \"offset\": 0,\n    \"errors\": null\n}";
+    struct qx *q = open_shop();
+    qx_expect(q, "/api/services?prettyPrint=true", 200, pretty);
+    qx_expect(q, "/api/services?prettyPrint=1", 200, pretty);
+    qx_expect(q, "/api/services?prettyPrint=false", 200,
+              "{\"data\":[\"cart\",\"gateway\"],\"total\":2,\"limit\":0,\"offset\":0,\"errors\":null}");
+    qx_expect(q, "/api/v3/services?prettyPrint=true", 200, "{\n    \"services\": [\n        \"cart\",\n        \"gateway\"\n    ]\n}");
+    qx_close(q);
+}
+
 Test(jaeger, several_ids_report_what_is_missing)
 {
     struct qx *q = open_shop();

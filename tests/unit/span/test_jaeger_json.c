@@ -246,6 +246,7 @@ Test(jaeger_json, any_tells_formats_by_their_bytes)
     EXPECT_LIKE("\x0a\x16\x0a\x08\0\0\0\0\0\0\0\1\x1a\x08\0\0\0\0\0\0\0\2\x2a\0", &sm_codec_zipkin_proto);
 #define OTLP_SPAN "\x12\x1e\x12\x1c\x0a\x10\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2\x12\x08\0\0\0\0\0\0\0\3"
     EXPECT_LIKE("\x0a\x20" OTLP_SPAN, &sm_codec_otlp_proto);
+    EXPECT_LIKE("\x0a\x20\x0a\x1c\x0a\x10\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2\x12\x08\0\0\0\0\0\0\0\3\x12\0", &sm_codec_jaeger_proto);
     EXPECT_LIKE("\x0a\x2a\x0a\x08\x0a\6\x0a\2kk\x12\0" OTLP_SPAN, &sm_codec_otlp_proto);
     EXPECT_LIKE("\x0a\x34\x0a\x08\x0a\6\x0a\2kk\x12\0" OTLP_SPAN "\x1a\x08schema:1", &sm_codec_otlp_proto);
 }

@@ -53,6 +53,8 @@ static void put_span(struct sm_buf *b, struct sm_trace_id id, const struct fx_sp
         sm_store_be64(span_id, s->parent);
         put_bytes(b, SM_OTLP_PARENT_SPAN_ID, span_id, 8);
     }
+    if (s->trace_state)
+        put_bytes(b, SM_OTLP_TRACE_STATE, s->trace_state, strlen(s->trace_state));
     put_bytes(b, SM_OTLP_NAME, s->name, strlen(s->name));
     put_uint(b, SM_OTLP_KIND, s->kind);
     put_fixed64(b, SM_OTLP_START, s->start_us * 1000);

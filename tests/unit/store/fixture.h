@@ -16,6 +16,7 @@ struct fx_span {
     const char *event;
     const char *resource_attribute[2];
     const char *scope;
+    const char *trace_state;
 };
 
 /* A trace with memory of its own. */

@@ -26,7 +26,7 @@ static const struct fx_span shop[] = {
     {.service = "Cart", .name = "add", .id = 2, .parent = 1, .start_us = 1010000, .duration_us = 40000, .kind = SM_KIND_CLIENT,
      .status = SM_STATUS_ERROR, .attributes = {"peer.service", "redis", "item", "book"}, .resource_attribute = {"pod", "c-1"}},
     {.service = "gateway", .name = "render", .id = 3, .parent = 1, .start_us = 1060000, .duration_us = 5000,
-     .kind = SM_KIND_INTERNAL, .attributes = {"template", "buy.html"}},
+     .kind = SM_KIND_INTERNAL, .attributes = {"template", "buy.html"}, .trace_state = "a=b"},
 };
 
 #define TERM(k, v)  {.key = SM_STR(k), .value = SM_STR(v)}
@@ -80,6 +80,8 @@ static const struct expectation expectations[] = {
     {"span kind tag", {TERM("span.kind", "client")}, {.limit = 0}, true, true},
     {"span kind tag, other", {TERM("span.kind", "consumer")}, {.limit = 0}, false, false},
     {"scope name", {TERM("otel.scope.name", "io.http")}, {.limit = 0}, true, true},
+    {"tracestate", {TERM("w3c.tracestate", "a=b")}, {.limit = 0}, true, true},
+    {"tracestate, other", {TERM("w3c.tracestate", "a")}, {.limit = 0}, false, false},
     {"duration", {{.any_value = false}}, {.duration_min_ns = MS(100)}, true, true},
     {"duration too long", {{.any_value = false}}, {.duration_min_ns = MS(101)}, false, false},
     {"duration of the service", {{.any_value = false}}, {.service = SM_STR("Cart"), .duration_min_ns = MS(41)}, false, false},
