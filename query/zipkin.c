@@ -324,21 +324,76 @@ static void trace_many(struct sm_query *q, const struct sm_query_request *r, str
 
 /* ---- dependencies ---- */
 
+/* A call between services whose names are in lower case. */
+struct link {
+    struct sm_str parent, child;
+    uint64_t calls, errors;
+};
+
+static int compare_links(const void *a, const void *b)
+{
+    const struct link *x = a, *y = b;
+    int c = sm_str_cmp(x->parent, y->parent);
+    return c ? c : sm_str_cmp(x->child, y->child);
+}
+
+static struct sm_str put_lower(uint8_t **at, struct sm_str name)
+{
+    uint8_t *lower = *at;
+    sm_utf8_lower(lower, name.ptr, name.len);
+    *at += name.len;
+    return sm_str(lower, name.len);
+}
+
+/* Adds up what differs in letter case alone. Returns how many links are left. */
+static size_t sum_links(struct link *links, size_t count)
+{
+    size_t n = 0;
+    qsort(links, count, sizeof *links, compare_links);
+    for (size_t i = 1; i < count; i++) {
+        if (compare_links(&links[n], &links[i]) != 0) {
+            links[++n] = links[i];
+            continue;
+        }
+        links[n].calls += links[i].calls;
+        links[n].errors += links[i].errors;
+    }
+    return count ? n + 1 : 0;
+}
+
+static void put_link(struct sm_buf *out, const struct link *l)
+{
+    sm_buf_puts(out, "{\"parent\":");
+    sm_json_put_string(out, l->parent);
+    sm_buf_puts(out, ",\"child\":");
+    sm_json_put_string(out, l->child);
+    sm_buf_printf(out, ",\"callCount\":%llu", (unsigned long long)l->calls);
+    if (l->errors)
+        sm_buf_printf(out, ",\"errorCount\":%llu", (unsigned long long)l->errors);
+    sm_buf_putc(out, '}');
+}
+
+/* Names of services have no case in Zipkin; spans of other formats keep theirs. */
 static void put_links(const struct sm_graph *graph, struct sm_buf *out)
 {
-    sm_buf_putc(out, '[');
-    for (size_t i = 0; i < graph->count; i++) {
+    size_t bytes = 0, count = graph->count;
+    for (size_t i = 0; i < count; i++)
+        bytes += graph->edges[i].parent.len + graph->edges[i].child.len;
+    struct link *links = sm_xmalloc(count * sizeof *links + bytes + 1);
+    uint8_t *at = (uint8_t *)(links + count);
+    for (size_t i = 0; i < count; i++) {
         const struct sm_graph_edge *e = &graph->edges[i];
-        sm_buf_puts(out, i ? ",{\"parent\":" : "{\"parent\":");
-        sm_json_put_string(out, e->parent);
-        sm_buf_puts(out, ",\"child\":");
-        sm_json_put_string(out, e->child);
-        sm_buf_printf(out, ",\"callCount\":%llu", (unsigned long long)e->calls);
-        if (e->errors)
-            sm_buf_printf(out, ",\"errorCount\":%llu", (unsigned long long)e->errors);
-        sm_buf_putc(out, '}');
+        links[i] = (struct link){put_lower(&at, e->parent), put_lower(&at, e->child), e->calls, e->errors};
+    }
+    count = sum_links(links, count);
+    sm_buf_putc(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            sm_buf_putc(out, ',');
+        put_link(out, &links[i]);
     }
     sm_buf_putc(out, ']');
+    free(links);
 }
 
 static void dependencies(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply)

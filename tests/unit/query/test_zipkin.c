@@ -199,6 +199,24 @@ Test(zipkin, dependencies)
     qx_close(q);
 }
 
+Test(zipkin, dependencies_between_names_in_lower_case)
+{
+    struct sm_graph_edge edges[] = {{.parent = SM_STR("Cart"), .child = SM_STR("DB"), .calls = 3, .errors = 1},
+                                    {.parent = SM_STR("Cart"), .child = SM_STR("\xc3\x84"), .calls = 1},
+                                    {.parent = SM_STR("api"), .child = SM_STR("cart"), .calls = 2},
+                                    {.parent = SM_STR("cart"), .child = SM_STR("db"), .calls = 4, .errors = 2}};
+    struct qx *q = qx_open();
+    q->edges = edges;
+    q->edge_count = SM_ARRAY_LEN(edges);
+    qx_expect(q, "/api/v2/dependencies?endTs=1700000000000", 200,
+              "[{\"parent\":\"api\",\"child\":\"cart\",\"callCount\":2},"
+              "{\"parent\":\"cart\",\"child\":\"db\",\"callCount\":7,\"errorCount\":3},"
+              "{\"parent\":\"cart\",\"child\":\"\xc3\xa4\",\"callCount\":1}]");
+    q->edge_count = 0;
+    qx_expect(q, "/api/v2/dependencies?endTs=1700000000000", 200, "[]");
+    qx_close(q);
+}
+
 Test(zipkin, autocompletion)
 {
     static const char *const keys[] = {"site", "n\"m", NULL};
