@@ -24,7 +24,7 @@ static const struct fx_span shop[] = {
     {.service = "gateway", .name = "GET /buy", .id = 1, .start_us = 1000000, .duration_us = 100000, .kind = SM_KIND_SERVER,
      .attributes = {"http.status_code", "#200", "region", "north"}, .event = "accepted", .scope = "io.http"},
     {.service = "Cart", .name = "add", .id = 2, .parent = 1, .start_us = 1010000, .duration_us = 40000, .kind = SM_KIND_CLIENT,
-     .status = SM_STATUS_ERROR, .attributes = {"peer.service", "redis", "item", "book"}, .resource_attribute = {"pod", "c-1"}},
+     .status = SM_STATUS_ERROR, .status_message = "sold out", .attributes = {"peer.service", "redis", "item", "book"}, .resource_attribute = {"pod", "c-1"}},
     {.service = "gateway", .name = "render", .id = 3, .parent = 1, .start_us = 1060000, .duration_us = 5000,
      .kind = SM_KIND_INTERNAL, .attributes = {"template", "buy.html"}},
 };
@@ -76,6 +76,9 @@ static const struct expectation expectations[] = {
     {"error tag of the service", {TERM("error", "true")}, {.service = SM_STR("gateway")}, false, false},
     {"error is false", {TERM("error", "false")}, {.service = SM_STR("gateway")}, true, true},
     {"bare error", {HAS("error")}, {.service = SM_STR("Cart")}, true, true},
+    {"error by the status's message", {TERM("error", "sold out")}, {.limit = 0}, true, true},
+    {"error by another message", {TERM("error", "sold")}, {.limit = 0}, false, false},
+    {"status message", {TERM("otel.status_description", "sold out")}, {.limit = 0}, true, true},
     {"status code", {TERM("otel.status_code", "ERROR")}, {.limit = 0}, true, true},
     {"span kind tag", {TERM("span.kind", "client")}, {.limit = 0}, true, true},
     {"span kind tag, other", {TERM("span.kind", "consumer")}, {.limit = 0}, false, false},
