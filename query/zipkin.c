@@ -92,11 +92,20 @@ static struct sm_store_term term_of(struct sm_str text)
 {
     const char *mark = memchr(text.ptr, '=', text.len);
     size_t n = mark ? (size_t)(mark - text.ptr) : text.len;
-    struct sm_str value = mark ? sm_str(mark + 1, text.len - n - 1) : (struct sm_str){NULL, 0};
-    return (struct sm_store_term){.key = sm_str(text.ptr, n), .value = value, .any_value = value.len == 0};
+    struct sm_str value = mark ? trimmed(sm_str(mark + 1, text.len - n - 1)) : (struct sm_str){NULL, 0};
+    return (struct sm_store_term){.key = trimmed(sm_str(text.ptr, n)), .value = value, .any_value = value.len == 0};
 }
 
-/* Conditions joined by " and ". */
+static struct sm_store_term *find_term(struct sm_store_term *terms, uint32_t count, struct sm_str key)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (sm_str_eq(terms[i].key, key))
+            return &terms[i];
+    }
+    return NULL;
+}
+
+/* Conditions joined by " and ". As in Zipkin, of a key that is there twice the last value counts. */
 static enum sm_rc parse_terms(struct sm_str text, struct sm_store_term *terms, uint32_t *count, struct sm_err *err)
 {
     static const char joint[] = " and ";
@@ -108,9 +117,14 @@ static enum sm_rc parse_terms(struct sm_str text, struct sm_store_term *terms, u
         text = end ? sm_str(end + joint_len, text.len - (size_t)(end - text.ptr) - joint_len) : (struct sm_str){NULL, 0};
         if (!part.len || part.ptr[0] == '=')
             continue;
+        struct sm_store_term term = term_of(part), *same = find_term(terms, *count, term.key);
+        if (same && !term.any_value)
+            *same = term;
+        if (same)
+            continue;
         if (*count == SM_STORE_TERMS_MAX)
             return sm_err_set(err, SM_E_LIMIT, "annotationQuery has more than %d conditions", SM_STORE_TERMS_MAX);
-        terms[(*count)++] = term_of(part);
+        terms[(*count)++] = term;
     }
     return SM_OK;
 }
