@@ -24,7 +24,8 @@ static const struct fx_span shop[] = {
     {.service = "gateway", .name = "GET /buy", .id = 1, .start_us = 1000000, .duration_us = 100000, .kind = SM_KIND_SERVER,
      .attributes = {"http.status_code", "#200", "region", "north"}, .event = "accepted", .scope = "io.http"},
     {.service = "Cart", .name = "add", .id = 2, .parent = 1, .start_us = 1010000, .duration_us = 40000, .kind = SM_KIND_CLIENT,
-     .status = SM_STATUS_ERROR, .status_message = "sold out", .attributes = {"peer.service", "redis", "item", "book"}, .resource_attribute = {"pod", "c-1"}},
+     .status = SM_STATUS_ERROR, .status_message = "sold out", .attributes = {"peer.service", "redis", "item", "book"},
+     .resource_attribute = {"pod", "c-1"}},
     {.service = "gateway", .name = "render", .id = 3, .parent = 1, .start_us = 1060000, .duration_us = 5000,
      .kind = SM_KIND_INTERNAL, .attributes = {"template", "buy.html"}},
 };
