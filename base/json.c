@@ -58,7 +58,10 @@ static int32_t read_hex4(const uint8_t *p, const uint8_t *end)
     return v;
 }
 
-/* Length of the escape at p (its backslash), 0 when it is malformed; *code is what it stands for. */
+enum { REPLACEMENT = 0xfffd };
+
+/* Length of the escape at p (its backslash), 0 when it is malformed; *code is what it stands for. Half a surrogate pair stands for
+ * U+FFFD, as in most readers: JavaScript writes it where a text was cut in the middle of a character. */
 static size_t read_escape(const uint8_t *p, const uint8_t *end, uint32_t *code)
 {
     static const uint8_t simple[128] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
@@ -70,16 +73,15 @@ static size_t read_escape(const uint8_t *p, const uint8_t *end, uint32_t *code)
         return *code ? 2 : 0;
     }
     int32_t high = read_hex4(p + 2, end);
-    if (high < 0 || (high >= 0xdc00 && high <= 0xdfff))
+    if (high < 0)
         return 0;
-    *code = (uint32_t)high;
-    if (high < 0xd800 || high > 0xdbff)
+    bool is_half = high >= 0xd800 && high <= 0xdfff;
+    *code = is_half ? REPLACEMENT : (uint32_t)high;
+    if (!is_half || high > 0xdbff || end - p < 12 || p[6] != '\\' || p[7] != 'u')
         return 6;
-    if (end - p < 12 || p[6] != '\\' || p[7] != 'u')
-        return 0;
     int32_t low = read_hex4(p + 8, end);
     if (low < 0xdc00 || low > 0xdfff)
-        return 0;
+        return 6;
     *code = 0x10000 + (((uint32_t)high - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
     return 12;
 }

@@ -1,9 +1,9 @@
 /* JSON pull reader over a byte range: no tree, no allocation, strict RFC 8259.
  *
  * The caller walks the document and says what it expects; the reader checks syntax as it goes. Strict means: UTF-8 only
- * (RFC 3629), no control characters in strings, only the eight escapes and \u with paired surrogates, numbers by the
- * grammar, depth capped, nothing but white space after the document (sm_json_end). The first error sticks: from then on
- * every function answers false at once, so that callers check the error where their loops end.
+ * (RFC 3629), no control characters in strings, only the eight escapes and \u, numbers by the grammar, depth capped, nothing but
+ * white space after the document (sm_json_end). Half a surrogate pair, which the grammar allows, is read as U+FFFD. The first error
+ * sticks: from then on every function answers false at once, so that callers check the error where their loops end.
  *
  *     struct sm_json j = sm_json_reader(bytes, size, SM_JSON_DEPTH_DEFAULT);
  *     struct sm_json_text key;

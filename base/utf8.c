@@ -102,6 +102,31 @@ bool sm_utf8_valid(const void *bytes, size_t size)
     return true;
 }
 
+size_t sm_utf8_count_invalid(const void *bytes, size_t size)
+{
+    const uint8_t *p = (const uint8_t *)bytes, *end = p + size;
+    size_t invalid = 0;
+    while (p < end) {
+        size_t n = sm_utf8_char(p, end);
+        invalid += n == 0;
+        p += n ? n : 1;
+    }
+    return invalid;
+}
+
+size_t sm_utf8_repair(uint8_t *out, const void *bytes, size_t size)
+{
+    const uint8_t *p = (const uint8_t *)bytes, *end = p + size;
+    uint8_t *start = out;
+    while (p < end) {
+        size_t n = sm_utf8_char(p, end);
+        memcpy(out, n ? p : (const uint8_t *)"\xef\xbf\xbd", n ? n : 3);
+        out += n ? n : 3;
+        p += n ? n : 1;
+    }
+    return (size_t)(out - start);
+}
+
 /* Upper-case letters at every `step` from first to last; lower case is `shift` above. In order. */
 static const struct {
     uint16_t first, last;

@@ -16,6 +16,13 @@ size_t sm_utf8_char(const uint8_t *p, const uint8_t *end);
 
 bool sm_utf8_valid(const void *bytes, size_t size);
 
+/* How many bytes are part of no character. */
+size_t sm_utf8_count_invalid(const void *bytes, size_t size);
+
+/* Copies with U+FFFD in place of each byte that is part of no character: two bytes more for each, three times `size` at most.
+ * Returns the length. */
+size_t sm_utf8_repair(uint8_t *out, const void *bytes, size_t size);
+
 /* Lower case, character by character, for the scripts that names are written in: Latin, Greek, Cyrillic, Armenian, full-width
  * forms (Unicode's simple mappings where upper and lower case have equally many bytes; the rest stays). `out` takes `size`
  * bytes and may be the text itself. Bytes that are not UTF-8 stay. */

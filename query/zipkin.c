@@ -92,11 +92,20 @@ static struct sm_store_term term_of(struct sm_str text)
 {
     const char *mark = memchr(text.ptr, '=', text.len);
     size_t n = mark ? (size_t)(mark - text.ptr) : text.len;
-    struct sm_str value = mark ? sm_str(mark + 1, text.len - n - 1) : (struct sm_str){NULL, 0};
-    return (struct sm_store_term){.key = sm_str(text.ptr, n), .value = value, .any_value = value.len == 0};
+    struct sm_str value = mark ? trimmed(sm_str(mark + 1, text.len - n - 1)) : (struct sm_str){NULL, 0};
+    return (struct sm_store_term){.key = trimmed(sm_str(text.ptr, n)), .value = value, .any_value = value.len == 0};
 }
 
-/* Conditions joined by " and ". */
+static struct sm_store_term *find_term(struct sm_store_term *terms, uint32_t count, struct sm_str key)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (sm_str_eq(terms[i].key, key))
+            return &terms[i];
+    }
+    return NULL;
+}
+
+/* Conditions joined by " and ". As in Zipkin, of a key that is there twice the last value counts. */
 static enum sm_rc parse_terms(struct sm_str text, struct sm_store_term *terms, uint32_t *count, struct sm_err *err)
 {
     static const char joint[] = " and ";
@@ -108,9 +117,14 @@ static enum sm_rc parse_terms(struct sm_str text, struct sm_store_term *terms, u
         text = end ? sm_str(end + joint_len, text.len - (size_t)(end - text.ptr) - joint_len) : (struct sm_str){NULL, 0};
         if (!part.len || part.ptr[0] == '=')
             continue;
+        struct sm_store_term term = term_of(part), *same = find_term(terms, *count, term.key);
+        if (same && !term.any_value)
+            *same = term;
+        if (same)
+            continue;
         if (*count == SM_STORE_TERMS_MAX)
             return sm_err_set(err, SM_E_LIMIT, "annotationQuery has more than %d conditions", SM_STORE_TERMS_MAX);
-        terms[(*count)++] = term_of(part);
+        terms[(*count)++] = term;
     }
     return SM_OK;
 }
@@ -324,21 +338,76 @@ static void trace_many(struct sm_query *q, const struct sm_query_request *r, str
 
 /* ---- dependencies ---- */
 
+/* A call between services whose names are in lower case. */
+struct link {
+    struct sm_str parent, child;
+    uint64_t calls, errors;
+};
+
+static int compare_links(const void *a, const void *b)
+{
+    const struct link *x = a, *y = b;
+    int c = sm_str_cmp(x->parent, y->parent);
+    return c ? c : sm_str_cmp(x->child, y->child);
+}
+
+static struct sm_str put_lower(uint8_t **at, struct sm_str name)
+{
+    uint8_t *lower = *at;
+    sm_utf8_lower(lower, name.ptr, name.len);
+    *at += name.len;
+    return sm_str(lower, name.len);
+}
+
+/* Adds up what differs in letter case alone. Returns how many links are left. */
+static size_t sum_links(struct link *links, size_t count)
+{
+    size_t n = 0;
+    qsort(links, count, sizeof *links, compare_links);
+    for (size_t i = 1; i < count; i++) {
+        if (compare_links(&links[n], &links[i]) != 0) {
+            links[++n] = links[i];
+            continue;
+        }
+        links[n].calls += links[i].calls;
+        links[n].errors += links[i].errors;
+    }
+    return count ? n + 1 : 0;
+}
+
+static void put_link(struct sm_buf *out, const struct link *l)
+{
+    sm_buf_puts(out, "{\"parent\":");
+    sm_json_put_string(out, l->parent);
+    sm_buf_puts(out, ",\"child\":");
+    sm_json_put_string(out, l->child);
+    sm_buf_printf(out, ",\"callCount\":%llu", (unsigned long long)l->calls);
+    if (l->errors)
+        sm_buf_printf(out, ",\"errorCount\":%llu", (unsigned long long)l->errors);
+    sm_buf_putc(out, '}');
+}
+
+/* Names of services have no case in Zipkin; spans of other formats keep theirs. */
 static void put_links(const struct sm_graph *graph, struct sm_buf *out)
 {
-    sm_buf_putc(out, '[');
-    for (size_t i = 0; i < graph->count; i++) {
+    size_t bytes = 0, count = graph->count;
+    for (size_t i = 0; i < count; i++)
+        bytes += graph->edges[i].parent.len + graph->edges[i].child.len;
+    struct link *links = sm_xmalloc(count * sizeof *links + bytes + 1);
+    uint8_t *at = (uint8_t *)(links + count);
+    for (size_t i = 0; i < count; i++) {
         const struct sm_graph_edge *e = &graph->edges[i];
-        sm_buf_puts(out, i ? ",{\"parent\":" : "{\"parent\":");
-        sm_json_put_string(out, e->parent);
-        sm_buf_puts(out, ",\"child\":");
-        sm_json_put_string(out, e->child);
-        sm_buf_printf(out, ",\"callCount\":%llu", (unsigned long long)e->calls);
-        if (e->errors)
-            sm_buf_printf(out, ",\"errorCount\":%llu", (unsigned long long)e->errors);
-        sm_buf_putc(out, '}');
+        links[i] = (struct link){put_lower(&at, e->parent), put_lower(&at, e->child), e->calls, e->errors};
+    }
+    count = sum_links(links, count);
+    sm_buf_putc(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            sm_buf_putc(out, ',');
+        put_link(out, &links[i]);
     }
     sm_buf_putc(out, ']');
+    free(links);
 }
 
 static void dependencies(struct sm_query *q, const struct sm_query_request *r, struct sm_query_reply *reply)

@@ -1,6 +1,7 @@
 /* What the index needs of a span, read from its canonical bytes. */
 #include "base/pb.h"
 #include "span/attr.h"
+#include "span/private.h"
 #include "store/store.h"
 
 enum { STATUS_CODE = 3, RESOURCE_ATTRIBUTES = 1 };
@@ -79,6 +80,15 @@ static struct sm_str service_of(struct sm_str resource)
     return found && value.type == SM_VALUE_STRING ? value.bytes : (struct sm_str){NULL, 0};
 }
 
+/* A span without a start has its duration in the private field, if it has one. */
+static uint64_t duration_of(struct sm_str span, uint64_t start_ns, uint64_t end_ns)
+{
+    struct sm_private priv;
+    if (start_ns)
+        return end_ns > start_ns ? end_ns - start_ns : 0;
+    return sm_private_find((const uint8_t *)span.ptr, span.len, &priv) ? priv.duration_ns : 0;
+}
+
 void sm_store_describe(const struct sm_encode_span *encode, struct sm_store_span *span)
 {
     *span = (struct sm_store_span){.encode = *encode, .service = service_of(encode->resource)};
@@ -87,7 +97,7 @@ void sm_store_describe(const struct sm_encode_span *encode, struct sm_store_span
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f))
         take_field(&w, &f);
-    span->duration_ns = w.end_ns > span->start_ns ? w.end_ns - span->start_ns : 0;
+    span->duration_ns = duration_of(encode->bytes, span->start_ns, w.end_ns);
     span->remote_service = w.service_peer_name.len ? w.service_peer_name : w.peer_service;
     span->error = w.failed;
 }

@@ -122,12 +122,24 @@ static bool key_is(const struct sm_store_term *term, const char *a, const char *
            (c && sm_str_eq(term->key, sm_str_c(c)));
 }
 
+/* Zipkin's form of a failed span has the status's message as its tag `error`. */
+static bool error_meets(const struct sm_store_span *span, const struct sm_store_term *term)
+{
+    struct sm_str message;
+    if (term->any_value)
+        return span->error;
+    if (sm_str_eq(term->value, span->error ? SM_STR("true") : SM_STR("false")))
+        return true;
+    status_of(span->encode.bytes, &message);
+    return span->error && text_meets(term, message, false);
+}
+
 /* Keys that stand for something other than an attribute. */
 static bool special_meets(const struct sm_store_span *span, const struct sm_store_term *term)
 {
     struct sm_str bytes = span->encode.bytes, message;
     if (key_is(term, "error", NULL, NULL))
-        return term->any_value ? span->error : sm_str_eq(term->value, span->error ? SM_STR("true") : SM_STR("false"));
+        return error_meets(span, term);
     if (key_is(term, "span.kind", NULL, NULL))
         return text_meets(term, sm_str_c(sm_kind_name((enum sm_kind)span->kind)), true);
     if (key_is(term, "span.status", "otel.status_code", NULL))

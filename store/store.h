@@ -172,7 +172,8 @@ enum sm_store_match {
 
 /* A condition on tags. The key is looked for among the attributes of span, resource, scope, events and links; a value matches
  * as text (numbers in shortest form, true/false, arrays and maps as JSON). These are understood beside what is stored:
- *   error          true/false: the span failed or not; a stored attribute `error` with that value matches too
+ *   error          true/false: the span failed or not; the message of a failed span's status and a stored attribute `error`
+ *                  with that value match too
  *   span.kind      internal, server, client, producer, consumer
  *   span.status, otel.status_code   unset, ok, error (any case)
  *   otel.status_description         message of the status

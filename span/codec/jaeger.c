@@ -117,19 +117,13 @@ SM_INLINE bool tag_is_valid(const struct sm_jaeger_tag *tag)
     return tag->type != SM_JAEGER_STRING || is_valid(tag->text);
 }
 
-/* Appends the text with U+FFFD for each byte that is part of no character; room for three times its size. */
+/* Appends the text, made valid; there is room for three times its size. */
 static struct sm_str repair_text(struct sm_payload *room, struct sm_str text)
 {
-    const uint8_t *p = (const uint8_t *)text.ptr, *end = p + text.len;
-    uint8_t *start = room->data + room->size, *out = start;
-    while (p < end) {
-        size_t n = sm_utf8_char(p, end);
-        memcpy(out, n ? p : (const uint8_t *)"\xef\xbf\xbd", n ? n : 3);
-        out += n ? n : 3;
-        p += n ? n : 1;
-    }
-    room->size += (size_t)(out - start);
-    return sm_str(start, (size_t)(out - start));
+    uint8_t *start = room->data + room->size;
+    size_t n = sm_utf8_repair(start, text.ptr, text.len);
+    room->size += n;
+    return sm_str(start, n);
 }
 
 typedef bool tag_function(struct sm_jaeger_in *j, const struct sm_jaeger_tag *tag);

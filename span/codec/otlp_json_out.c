@@ -54,10 +54,11 @@ static void put_nanos(struct members *m, const char *key, uint64_t v)
     sm_buf_putc(m->out, '"');
 }
 
+/* An id of zeros is none: some SDKs write one for the parent of a root. */
 static void put_hex(struct members *m, const char *key, struct sm_str id)
 {
-    static const char digits[] = "0123456789abcdef";
-    if (id.len == 0 || id.len > 16)
+    static const char digits[] = "0123456789abcdef", zeros[16] = "";
+    if (id.len == 0 || id.len > sizeof zeros || memcmp(id.ptr, zeros, id.len) == 0)
         return;
     char hex[32];
     for (size_t i = 0; i < id.len; i++) {

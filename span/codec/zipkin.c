@@ -70,6 +70,22 @@ void sm_zipkin_close(struct sm_zipkin_in *z)
     sm_build_close(&z->build);
 }
 
+bool sm_zipkin_repair(struct sm_zipkin_in *z, struct sm_str *key, struct sm_str *value)
+{
+    size_t size = key->len + value->len, n;
+    if (size > 2 * (size_t)z->build.d->limits.value_bytes_max) {
+        sm_build_refuse(&z->build, SM_REJECT_VALUE_SIZE);
+        return true;
+    }
+    uint8_t *scratch = sm_zipkin_scratch(z, 3 * size);
+    if (!scratch)
+        return false;
+    n = sm_utf8_repair(scratch, key->ptr, key->len);
+    *key = sm_str(scratch, n);
+    *value = sm_str(scratch + n, sm_utf8_repair(scratch + n, value->ptr, value->len));
+    return true;
+}
+
 bool sm_zipkin_begin(struct sm_zipkin_in *z)
 {
     size_t from = offsetof(struct sm_zipkin_in, remote_service_size);

@@ -3,7 +3,8 @@
  * In: a codec parses its format and says what it found; this file applies Zipkin's rules (names in lower case, 0 means
  * absent, a parent that is the span itself is none) and writes the canonical span: tags as string attributes, annotations
  * as events, an error tag as status ERROR, the local service as the resource's service.name, the remote one as attribute
- * peer.service unless a tag has that name, the rest in the private field.
+ * peer.service unless a tag has that name, the rest in the private field. Text that is not UTF-8 is taken with U+FFFD in place of
+ * what is wrong: proxies put bytes of strangers into tags.
  *
  * Out: canonical spans of any origin become Zipkin spans, those that came as Zipkin as they came, the others by
  * OpenTelemetry's mapping. */
@@ -77,6 +78,10 @@ SM_INLINE uint8_t *sm_zipkin_scratch(struct sm_zipkin_in *z, size_t size)
 {
     return sm_build_room(&z->build, 2 * size + 160) ? z->build.p + size + 96 : NULL;
 }
+
+/* Makes texts valid UTF-8, with U+FFFD for what is wrong, for one of the calls above. Too long ones stay and refuse the span. False
+ * when memory is exhausted. */
+bool sm_zipkin_repair(struct sm_zipkin_in *z, struct sm_str *key, struct sm_str *value) SM_COLD SM_MUST_USE;
 
 /* The encoding side. Texts are views into the span, its resource or the model's own buffer. */
 struct sm_zipkin_tag {

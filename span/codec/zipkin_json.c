@@ -2,8 +2,9 @@
  *
  * Reading follows zipkin2's reader where that is sensible (unknown and null fields are passed over; a bad id,
  * kind, port or an incomplete annotation refuses the list) and is kinder where clients get it wrong: hex digits of
- * either case, numbers with fraction or exponent or in quotes, tag values that are not strings. */
+ * either case, numbers with fraction or exponent or in quotes, tag values that are not strings, bytes that are not UTF-8. */
 #include "base/json_out.h"
+#include "base/utf8.h"
 #include "span/codec/zipkin.h"
 #include "span/codec/zipkin_json.h"
 
@@ -371,8 +372,26 @@ static enum sm_rc read_list(struct reader *r, struct sm_batch *batch, struct sm_
     return rc == SM_OK ? SM_OK : sm_err_set(err, rc, "%s reading List<Span> from json", why.text);
 }
 
+enum sm_rc sm_zipkin_json_decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err,
+                                 sm_zipkin_json_decoder *decode)
+{
+    enum sm_rc rc = decode(d, payload, batch, err);
+    if (SM_LIKELY(rc != SM_E_INVALID) || sm_zipkin_form_of(sm_str(payload->data, payload->size)) != SM_ZIPKIN_JSON)
+        return rc;
+    size_t invalid = sm_utf8_count_invalid(payload->data, payload->size);
+    if (invalid == 0 || invalid > payload->size / 4)
+        return rc;
+    struct sm_payload *good = sm_payload_new(d->pool, payload->size + 2 * invalid);
+    if (!good)
+        return sm_err_set(err, SM_E_NOMEM, "out of memory");
+    good->size = sm_utf8_repair(good->data, payload->data, payload->size);
+    rc = decode(d, good, batch, err);
+    sm_payload_put(good);
+    return rc;
+}
+
 /* Zipkin takes an empty body for an empty list. */
-static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+static enum sm_rc decode_text(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
 {
     struct reader r;
     r.j = sm_json_reader(payload->data, payload->size, SM_JSON_DEPTH_DEFAULT);
@@ -385,6 +404,11 @@ static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struc
     else
         sm_batch_clear(batch);
     return rc;
+}
+
+static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+{
+    return sm_zipkin_json_decode(d, payload, batch, err, decode_text);
 }
 
 static void put_address(struct sm_buf *out, const char *key, int family, const uint8_t *address, bool *first)

@@ -5,7 +5,7 @@
 #define SM_ZIPKIN_JSON_H
 
 #include "base/json.h"
-#include "span/span.h"
+#include "span/codec/codec.h"
 
 #define SM_ZIPKIN_JSON_KEY_SIZE_MAX 64 /* of known keys, were each character written as an escape */
 
@@ -34,5 +34,12 @@ uint16_t sm_zipkin_json_port(struct sm_json *j);
 void sm_zipkin_json_trace_id(struct sm_json *j, struct sm_str text, struct sm_trace_id *id);
 void sm_zipkin_json_id(struct sm_json *j, struct sm_str text, uint64_t *id);
 void sm_zipkin_json_parent_id(struct sm_json *j, struct sm_str text, uint64_t *id);
+
+/* Decodes by `decode`, and once more from a copy when it was refused and has bytes that are not UTF-8: then with U+FFFD in their
+ * place. Envoy writes some bytes of strangers' headers into its JSON as they are, and a span with such must not take the others with
+ * it. A body that is no UTF-8 for more than a quarter stays refused. */
+typedef enum sm_rc sm_zipkin_json_decoder(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err);
+enum sm_rc sm_zipkin_json_decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err,
+                                 sm_zipkin_json_decoder *decode) SM_MUST_USE;
 
 #endif

@@ -1,7 +1,7 @@
 /* Zipkin v2 protobuf: ListOfSpans (zipkin-api zipkin.proto), decoded into canonical spans.
  *
- * One walk over the bytes. Broken framing, a missing or bad id and an unknown kind refuse the list, as zipkin2
- * does; a text that is not UTF-8 refuses its span. Annotations without time or text are left out, as zipkin2 does.
+ * One walk over the bytes. Broken framing, a missing or bad id and a bad port refuse the list, as zipkin2 does.
+ * Annotations without time or text are left out, as zipkin2 does.
  *
  * Envoy writes span and parent ids in this format with their bytes reversed. Its root spans show it: their id is
  * the byte-reversed low half of the trace id, and so is the parent of the root's children. See is_reversed. */
@@ -66,10 +66,21 @@ static bool out_of_memory(struct reader *r)
     return fail(r, "out of memory");
 }
 
-SM_INLINE void check_text(struct reader *r, const uint8_t *p, size_t n)
+SM_INLINE bool is_valid(struct sm_str text)
 {
-    if (SM_UNLIKELY(!sm_text_valid(p, n)))
-        sm_build_refuse(&r->z.build, SM_REJECT_UTF8);
+    return sm_text_valid((const uint8_t *)text.ptr, text.len);
+}
+
+/* False when memory is exhausted. */
+SM_INLINE bool make_valid(struct reader *r, struct sm_str *key, struct sm_str *value)
+{
+    return SM_LIKELY(is_valid(*key) && is_valid(*value)) || sm_zipkin_repair(&r->z, key, value) || out_of_memory(r);
+}
+
+SM_INLINE bool make_text_valid(struct reader *r, struct sm_str *text)
+{
+    struct sm_str none = {"", 0};
+    return SM_LIKELY(is_valid(*text)) || sm_zipkin_repair(&r->z, text, &none) || out_of_memory(r);
 }
 
 /* Up to 8 bytes, big endian. */
@@ -129,15 +140,18 @@ static bool read_endpoint(struct reader *r, const uint8_t *p, size_t n, bool loc
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number == 1 && f.wire == SM_PB_BYTES) {
-            if (SM_UNLIKELY(!sm_text_valid(f.bytes, f.size)))
-                sm_build_refuse(&r->z.build, SM_REJECT_UTF8);
-            else if (local)
-                sm_zipkin_local_service(&r->z, sm_str(f.bytes, f.size));
+            struct sm_str service = sm_str(f.bytes, f.size);
+            if (!make_text_valid(r, &service))
+                return false;
+            if (local)
+                sm_zipkin_local_service(&r->z, service);
             else
-                sm_zipkin_remote_service(&r->z, sm_str(f.bytes, f.size));
+                sm_zipkin_remote_service(&r->z, service);
         } else if ((f.number == 2 || f.number == 3) && f.wire == SM_PB_BYTES) {
             (void)sm_zipkin_address_take(address, f.bytes, f.size);
         } else if (f.number == 4 && f.wire == SM_PB_VARINT) {
+            if ((int32_t)f.value > UINT16_MAX)
+                return fail(r, "Invalid port");
             address->port = (int32_t)f.value > 0 ? (uint16_t)f.value : 0;
         } else if (f.number <= 4) {
             return malformed(r);
@@ -165,8 +179,7 @@ static bool read_annotation(struct reader *r, const uint8_t *p, size_t n)
         return malformed(r);
     if (timestamp_us == 0 || value.len == 0)
         return true;
-    check_text(r, (const uint8_t *)value.ptr, value.len);
-    return sm_zipkin_annotation(&r->z, timestamp_us, value) || out_of_memory(r);
+    return make_text_valid(r, &value) && (sm_zipkin_annotation(&r->z, timestamp_us, value) || out_of_memory(r));
 }
 
 SM_INLINE void note_envoy(struct reader *r, const uint8_t *key, size_t key_size, const uint8_t *value,
@@ -178,32 +191,31 @@ SM_INLINE void note_envoy(struct reader *r, const uint8_t *key, size_t key_size,
         r->envoy_tags |= ENVOY_NODE;
 }
 
-static bool put_tag(struct reader *r, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size)
+static bool put_tag(struct reader *r, struct sm_str key, struct sm_str value)
 {
-    note_envoy(r, key, key_size, value, value_size);
-    return SM_LIKELY(sm_zipkin_tag(&r->z, sm_str(key, key_size), sm_str(value, value_size))) || out_of_memory(r);
+    note_envoy(r, (const uint8_t *)key.ptr, key.len, (const uint8_t *)value.ptr, value.len);
+    return SM_LIKELY(sm_zipkin_tag(&r->z, key, value)) || out_of_memory(r);
 }
 
 /* A map entry {key=1, value=2} in any legal shape. One without a key is no tag. */
 static bool read_tag_general(struct reader *r, const uint8_t *p, size_t n)
 {
-    const uint8_t *end = p + n, *key = p, *value = p;
-    size_t key_size = 0, value_size = 0;
+    const uint8_t *end = p + n;
+    struct sm_str key = sm_str(p, 0), value = key; /* readable behind their ends */
     struct sm_pb_field f;
     while (sm_pb_next(&p, end, &f)) {
         if (f.number > 2)
             continue;
         if (f.wire != SM_PB_BYTES)
             return malformed(r);
-        check_text(r, f.bytes, f.size);
         if (f.number == 1)
-            key = f.bytes, key_size = f.size;
+            key = sm_str(f.bytes, f.size);
         else
-            value = f.bytes, value_size = f.size;
+            value = sm_str(f.bytes, f.size);
     }
     if (p != end)
         return malformed(r);
-    return key_size == 0 || put_tag(r, key, key_size, value, value_size);
+    return key.len == 0 || (make_valid(r, &key, &value) && put_tag(r, key, value));
 }
 
 /* The common shape: 0x0a keylen key 0x12 valuelen value, lengths of one byte. */
@@ -215,17 +227,16 @@ SM_INLINE bool read_tag(struct reader *r, const uint8_t *p, size_t n)
     const uint8_t *at = p + 2 + key_size;
     if (SM_UNLIKELY(at[0] != SM_PB_TAG(2, SM_PB_BYTES) || at[1] >= 0x80 || at + 2 + at[1] != p + n))
         return read_tag_general(r, p, n);
-    if (SM_UNLIKELY(!sm_text_ascii(p, n))) { /* tags and lengths are below 0x80 */
-        check_text(r, p + 2, key_size);
-        check_text(r, at + 2, at[1]);
-    }
-    return put_tag(r, p + 2, key_size, at + 2, at[1]);
+    struct sm_str key = sm_str(p + 2, key_size), value = sm_str(at + 2, at[1]);
+    if (SM_UNLIKELY(!sm_text_ascii(p, n)) && !make_valid(r, &key, &value)) /* tags and lengths are below 0x80 */
+        return false;
+    return put_tag(r, key, value);
 }
 
 static bool read_name(struct reader *r, const uint8_t *p, size_t n)
 {
-    check_text(r, p, n);
-    return sm_zipkin_name(&r->z, sm_str(p, n)) || out_of_memory(r);
+    struct sm_str name = sm_str(p, n);
+    return make_text_valid(r, &name) && (sm_zipkin_name(&r->z, name) || out_of_memory(r));
 }
 
 /* Fields with a length. */

@@ -47,7 +47,7 @@ void sm_zipkin_v1_begin(struct sm_zipkin_v1 *v)
 uint8_t *sm_zipkin_v1_text(struct sm_zipkin_v1 *v, size_t size)
 {
     if (!v->texts) {
-        v->texts = sm_payload_new(v->z.build.d->pool, 2 * v->payload_size + 64);
+        v->texts = sm_payload_new(v->z.build.d->pool, 3 * v->payload_size + 64);
         if (!v->texts) {
             v->z.build.no_memory = true;
             return NULL;
@@ -409,6 +409,13 @@ static void convert_bare_addresses(struct sm_zipkin_v1 *v)
     }
 }
 
+static void set_remote(struct sm_zipkin_v1 *v, const struct sm_zipkin_v1_annotation *of, int16_t remote)
+{
+    struct sm_zipkin_v1_part *part = party(v, of->endpoint);
+    part->remote = remote;
+    part->nameless_remote = false;
+}
+
 static void convert_addresses(struct sm_zipkin_v1 *v)
 {
     const struct sm_zipkin_v1_annotation *server = v->sr ? v->sr : v->ss, *client = v->cs ? v->cs : v->cr;
@@ -417,17 +424,16 @@ static void convert_addresses(struct sm_zipkin_v1 *v)
         return;
     }
     if (v->ca != NOBODY && server && v->ca != server->endpoint) {
-        struct sm_zipkin_v1_part *part = party(v, server->endpoint);
-        part->remote = v->ca;
+        set_remote(v, server, v->ca);
         /* Finagle gives the client's port under the server's own name: that would be a call to itself. */
-        part->nameless_remote = same_service(v, v->ca, server->endpoint);
+        party(v, server->endpoint)->nameless_remote = same_service(v, v->ca, server->endpoint);
     }
     if (v->sa != NOBODY && client)
-        party(v, client->endpoint)->remote = v->sa;
+        set_remote(v, client, v->sa);
     if (v->ma != NOBODY && v->ms)
-        party(v, v->ms->endpoint)->remote = v->ma;
+        set_remote(v, v->ms, v->ma);
     if (v->ma != NOBODY && v->mr)
-        party(v, v->mr->endpoint)->remote = v->ma;
+        set_remote(v, v->mr, v->ma);
 }
 
 static void put_endpoints(struct sm_zipkin_v1 *v, const struct sm_zipkin_v1_part *part)

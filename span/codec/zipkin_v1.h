@@ -89,7 +89,7 @@ bool sm_zipkin_v1_is_address(struct sm_str key);
 bool sm_zipkin_v1_commit(struct sm_zipkin_v1 *v) SM_MUST_USE;
 
 /* Room for a text of this span that is not in the payload as it is; NULL when memory is exhausted. All texts of a
- * span together may take twice the payload's size. */
+ * span together may take three times the payload's size. */
 uint8_t *sm_zipkin_v1_text(struct sm_zipkin_v1 *v, size_t size);
 
 /* A list of version 1's thrift structs at a cursor, which is behind it afterwards; payload_size is that of the whole, for

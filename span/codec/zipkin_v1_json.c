@@ -252,7 +252,7 @@ static enum sm_rc read_list(struct reader *r, struct sm_batch *batch, struct sm_
     return rc == SM_OK ? SM_OK : sm_err_set(err, rc, "%s reading List<Span> from json", why.text);
 }
 
-static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+static enum sm_rc decode_text(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
 {
     struct reader r;
     r.j = sm_json_reader(payload->data, payload->size, SM_JSON_DEPTH_DEFAULT);
@@ -262,6 +262,11 @@ static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struc
     enum sm_rc rc = payload->size ? read_list(&r, batch, err) : SM_OK;
     sm_zipkin_v1_close(&r.v, rc);
     return rc;
+}
+
+static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
+{
+    return sm_zipkin_json_decode(d, payload, batch, err, decode_text);
 }
 
 const struct sm_codec sm_codec_zipkin_v1_json = {

@@ -44,13 +44,21 @@ static bool truncated(struct reader *r)
     return fail(r, "Truncated or malformed");
 }
 
+/* Puts U+FFFD in place of what is not UTF-8. */
+static bool make_valid(struct reader *r, struct sm_str *text)
+{
+    if (SM_LIKELY(sm_text_valid((const uint8_t *)text->ptr, text->len)))
+        return true;
+    uint8_t *room = sm_zipkin_v1_text(&r->v, 3 * text->len);
+    if (!room)
+        return fail(r, "out of memory");
+    *text = sm_str(room, sm_utf8_repair(room, text->ptr, text->len));
+    return true;
+}
+
 static bool read_text(struct reader *r, struct sm_str *text)
 {
-    if (!THRIFT_(bytes)(&r->t, text))
-        return truncated(r);
-    if (SM_UNLIKELY(!sm_text_valid((const uint8_t *)text->ptr, text->len)))
-        sm_zipkin_v1_refuse(&r->v, SM_REJECT_UTF8);
-    return true;
+    return THRIFT_(bytes)(&r->t, text) ? make_valid(r, text) : truncated(r);
 }
 
 /* The next field of a struct; its end has the id 0. *id is that of the field before on entry, 0 at first. */
@@ -208,8 +216,8 @@ static bool put_binary_annotation(struct reader *r, struct sm_str key, int32_t t
     }
     if (SM_UNLIKELY(type != TYPE_STRING))
         return put_other(r, key, type, value, endpoint);
-    if (SM_UNLIKELY(!sm_text_valid((const uint8_t *)value.ptr, value.len)))
-        sm_zipkin_v1_refuse(&r->v, SM_REJECT_UTF8);
+    if (!make_valid(r, &value))
+        return false;
     sm_zipkin_v1_tag(&r->v, key, value, endpoint);
     return true;
 }

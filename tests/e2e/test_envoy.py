@@ -391,6 +391,18 @@ def test_an_application_that_takes_over_the_id_of_the_call(daemon, tmp_path):
     check_edges(d, {("ingress", "shop"): (REQUESTS, FAILED)})
 
 
+@pytest.mark.parametrize("variant", ["json", "proto"])
+def test_a_header_that_is_not_utf8(daemon, tmp_path, variant):
+    """Half a surrogate pair in a client's header: Envoy writes it into its report as it is, beside the spans of other requests."""
+    d = daemon(*QUICK)
+    with jaeger(d) as traced, contextlib.closing(Mesh(tmp_path, d, VARIANTS[variant], traced)) as mesh:
+        mesh.send(user_agent="\xed\xa0\xbd")
+        _, by_zipkin = check(d, mesh)
+    for trace in by_zipkin:
+        assert [span["tags"]["user_agent"] for span in trace if "user_agent" in span["tags"]] == ["\ufffd\ufffd\ufffd"] * 2
+    check_edges(d, EDGES)
+
+
 def test_what_is_not_sampled_is_not_reported(daemon, tmp_path):
     d = daemon(*QUICK)
     with jaeger(d) as traced, contextlib.closing(Mesh(tmp_path, d, zipkin(), traced)) as mesh:

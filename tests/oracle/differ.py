@@ -11,6 +11,7 @@ import argparse
 import json
 import pathlib
 import random
+import re
 import subprocess
 import sys
 
@@ -96,6 +97,11 @@ def mutate_json(rng, data, others):
 # ---- formats ----
 
 
+def one_each(text):
+    """Java's U+FFFD stands for several bytes, ours for one."""
+    return re.sub("\ufffd+", "\ufffd", text)
+
+
 class Zipkin:
     """A format of Zipkin: zipkin2's decoder is the oracle. `generate` makes the text of a message."""
 
@@ -107,7 +113,7 @@ class Zipkin:
         """What the library finds; None when it refuses."""
         answer = java.ask("decode %s %s" % (self.official, data.hex()))
         try:
-            return zipkin_model.canonical_list(json.loads(answer[3:])) if answer.startswith("ok ") else None
+            return zipkin_model.canonical_list(json.loads(one_each(answer[3:]))) if answer.startswith("ok ") else None
         except ValueError:  # zipkin2 writes broken JSON for some texts that were not UTF-8
             return None
 
@@ -115,7 +121,7 @@ class Zipkin:
         return "%s zipkin_json %s" % (self.codec, data.hex())
 
     def found(self, answer):
-        return zipkin_model.canonical_list(answer["encoded"])
+        return zipkin_model.canonical_list(json.loads(one_each(json.dumps(answer["encoded"], ensure_ascii=False))))
 
 
 def zipkin_spans(rng):
@@ -272,6 +278,8 @@ def difference(name, data, answer, found, expected):
     """None, or what is wrong."""
     if expected is None or (name == "zipkin-v1-json" and zipkin_model.v1_is_odd(data)):
         return None
+    if re.search(rb'"(id|traceId)": ?("?)0{1,15}\2[,}]', data) and "json" in name:
+        return None  # no id, which zipkin2 only sees when all its digits are written
     if name == "zipkin-v1-thrift" and not holds(zipkin_model.is_clean_thrift, data):
         return None
     if name == "zipkin-v2-proto" and not holds(lambda: MESSAGES[name].FromString(data) is not None):

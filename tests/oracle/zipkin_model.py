@@ -313,7 +313,7 @@ def v1_is_odd(data):
     """True for v1 JSON of which we make more than zipkin2: values and keys that are not texts, which it passes over, and trace ids of
     which it takes the last 16 digits unless there are 32."""
     try:
-        spans = json.loads(data)
+        spans = json.loads(data.decode(errors="replace"))
     except ValueError:
         return False
     binary = [b for span in spans if isinstance(span, dict) for b in span.get("binaryAnnotations") or []]

@@ -83,9 +83,8 @@ Test(json, malformed_documents_with_position)
         {"\"\\", SM_E_INVALID, "invalid escape at byte 1"},
         {"\"\\u12g4\"", SM_E_INVALID, "invalid escape at byte 1"},
         {"\"\\u12\"", SM_E_INVALID, "invalid escape at byte 1"},
-        {"\"\\ud800\"", SM_E_INVALID, "invalid escape at byte 1"},
-        {"\"\\ud800\\u0041\"", SM_E_INVALID, "invalid escape at byte 1"},
-        {"\"\\udc00\\ud800\"", SM_E_INVALID, "invalid escape at byte 1"},
+        {"\"\\ud83d\\u12g4\"", SM_E_INVALID, "invalid escape at byte 7"},
+        {"\"\\ud83d\\", SM_E_INVALID, "invalid escape at byte 7"},
         {"\"\xff\"", SM_E_INVALID, "invalid UTF-8 at byte 1"},
         {"\"\xed\xa0\x80\"", SM_E_INVALID, "invalid UTF-8 at byte 1"},
         {"\"\xc3", SM_E_INVALID, "invalid UTF-8 at byte 1"},
@@ -167,6 +166,20 @@ Test(json, unescaping)
     uint8_t out[sizeof text];
     cr_assert(sm_json_string(&j, &s));
     cr_assert(s.escaped);
+    cr_assert_eq(sm_json_unescape(&s, out), sizeof expected - 1);
+    cr_assert_arr_eq(out, expected, sizeof expected - 1);
+}
+
+/* JavaScript writes half a pair so, where it cut a text in the middle of one. */
+Test(json, halves_of_surrogate_pairs_are_replaced)
+{
+    static const char text[] = "\"a\\ud83d|\\ude00|\\ude00\\ud83d|\\ud83d\\u0041|\\ud83d\\ud83d\\ude00|\\uD83D\"";
+    static const char expected[] = "a\xef\xbf\xbd|\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd" "A|\xef\xbf\xbd\xf0\x9f\x98\x80|\xef\xbf\xbd";
+    struct sm_json j = sm_json_reader(text, sizeof text - 1, 1);
+    struct sm_json_text s;
+    uint8_t out[sizeof text];
+    cr_assert(sm_json_string(&j, &s));
+    cr_assert_eq(sm_json_end(&j, NULL), SM_OK);
     cr_assert_eq(sm_json_unescape(&s, out), sizeof expected - 1);
     cr_assert_arr_eq(out, expected, sizeof expected - 1);
 }

@@ -111,3 +111,25 @@ Test(utf8, lower_case)
         cr_assert_arr_eq(out, cases[i].lower, n, "in place, twice");
     }
 }
+
+Test(utf8, repair)
+{
+    static const struct {
+        const char *text, *repaired;
+        size_t invalid;
+    } cases[] = {
+        {"", "", 0},
+        {"a \xc3\xa9 \xf0\x9f\x98\x80", "a \xc3\xa9 \xf0\x9f\x98\x80", 0},
+        {"caf\xe9", "caf\xef\xbf\xbd", 1},
+        {"\xed\xa0\xbd|", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|", 3}, /* half a surrogate pair */
+        {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd", 2},                      /* cut */
+        {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd", 2},                      /* overlong */
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(cases); i++) {
+        uint8_t out[64];
+        size_t n = strlen(cases[i].text), m = strlen(cases[i].repaired);
+        cr_assert_eq(sm_utf8_count_invalid(cases[i].text, n), cases[i].invalid);
+        cr_assert_eq(sm_utf8_repair(out, cases[i].text, n), m);
+        cr_assert_arr_eq(out, cases[i].repaired, m, "%s", cases[i].text);
+    }
+}

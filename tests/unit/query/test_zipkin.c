@@ -115,6 +115,10 @@ Test(zipkin, search_finds_by_every_parameter)
         {"annotationQuery=retry+and+site=us", true}, /* on two spans */
         {"serviceName=front&annotationQuery=retry+and+site=us", false},
         {"serviceName=front&annotationQuery=retry+and+site=eu+and+http.path", true},
+        {"annotationQuery=http.path+%3D+/x", true},
+        {"annotationQuery=site=cn+and+site=+us", true}, /* of a key that is there twice, the last value counts */
+        {"annotationQuery=site=us+and+site=cn", false},
+        {"annotationQuery=site=cn+and+site", false}, /* and a bare word takes no value away */
         {"annotationQuery=error", true},
         {"serviceName=front&annotationQuery=error", false},
         {"minDuration=1000", true},
@@ -137,6 +141,25 @@ Test(zipkin, search_finds_by_every_parameter)
         qx_expect(q, target, 200, cases[i].found ? "[" TRACE "]" : "[]");
     }
     qx_close(q);
+}
+
+/* A span may have a duration without a timestamp. */
+Test(zipkin, durations_without_timestamp_are_searched)
+{
+    static const char trace[] =
+        "[{\"traceId\":\"000000000000000b\",\"id\":\"0000000000000001\",\"timestamp\":1700000000000000,\"duration\":5,"
+        "\"localEndpoint\":{\"serviceName\":\"front\"}},{\"traceId\":\"000000000000000b\",\"id\":\"0000000000000002\","
+        "\"duration\":700,\"localEndpoint\":{\"serviceName\":\"back\"}}]";
+    char found[sizeof trace + 2];
+    snprintf(found, sizeof found, "[%s]", trace);
+    for (unsigned stored = 0; stored < 2; stored++) {
+        struct qx *q = qx_open();
+        (stored ? qx_store_payload : qx_submit_payload)(q, &sm_codec_zipkin_json, sm_str_c(trace));
+        qx_expect(q, "/api/v2/traces?endTs=1700000001000&serviceName=back&minDuration=700&maxDuration=700", 200, found);
+        qx_expect(q, "/api/v2/traces?endTs=1700000001000&minDuration=700", 200, found);
+        qx_expect(q, "/api/v2/traces?endTs=1700000001000&minDuration=701", 200, "[]");
+        qx_close(q);
+    }
 }
 
 Test(zipkin, search_refuses_what_it_cannot_read)
@@ -196,6 +219,24 @@ Test(zipkin, dependencies)
     qx_expect(q, "/api/v2/dependencies?endTs=1&lookback=0", 400, "lookback should be positive: was 0");
     q->graph_fails = true;
     qx_expect(q, "/api/v2/dependencies?endTs=1", 503, "the dependency graph is not available now");
+    qx_close(q);
+}
+
+Test(zipkin, dependencies_between_names_in_lower_case)
+{
+    struct sm_graph_edge edges[] = {{.parent = SM_STR("Cart"), .child = SM_STR("DB"), .calls = 3, .errors = 1},
+                                    {.parent = SM_STR("Cart"), .child = SM_STR("\xc3\x84"), .calls = 1},
+                                    {.parent = SM_STR("api"), .child = SM_STR("cart"), .calls = 2},
+                                    {.parent = SM_STR("cart"), .child = SM_STR("db"), .calls = 4, .errors = 2}};
+    struct qx *q = qx_open();
+    q->edges = edges;
+    q->edge_count = SM_ARRAY_LEN(edges);
+    qx_expect(q, "/api/v2/dependencies?endTs=1700000000000", 200,
+              "[{\"parent\":\"api\",\"child\":\"cart\",\"callCount\":2},"
+              "{\"parent\":\"cart\",\"child\":\"db\",\"callCount\":7,\"errorCount\":3},"
+              "{\"parent\":\"cart\",\"child\":\"\xc3\xa4\",\"callCount\":1}]");
+    q->edge_count = 0;
+    qx_expect(q, "/api/v2/dependencies?endTs=1700000000000", 200, "[]");
     qx_close(q);
 }
 

@@ -126,6 +126,16 @@ Test(otlp_json, numbers_that_protobuf_cuts)
     cr_expect_str_eq(codec_env_encode(&e, &sm_codec_otlp_json), first);
 }
 
+Test(otlp_json, ids_of_zeros_are_not_written)
+{
+    static const uint8_t request[] = "\x0a\x3a\x12\x38\x12\x36\x0a\x10" "0123456789abcdef" "\x12\x08" "01234567"
+                                     "\x22\x08\0\0\0\0\0\0\0\0" "\x6a\x0e\x0a\x02" "ab" "\x12\x08\0\0\0\0\0\0\0\0";
+    cr_assert_eq(codec_env_decode(&e, &sm_codec_otlp_proto, request, sizeof request - 1), SM_OK, "%s", e.err.text);
+    cr_assert_str_eq(codec_env_encode(&e, &sm_codec_otlp_json),
+                     "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"30313233343536373839616263646566\","
+                     "\"spanId\":\"3031323334353637\",\"links\":[{\"traceId\":\"6162\"}]}]}]}]}");
+}
+
 Test(otlp_json, what_spans_belong_to_may_follow_them)
 {
     cr_assert_eq(decode("{\"resourceSpans\":[{\"schemaUrl\":\"r\",\"scopeSpans\":["
@@ -160,6 +170,8 @@ Test(otlp_json, leniencies)
     cr_assert_eq(span()->duration_ns, 995);
     cr_assert_eq(sm_span_kind(span()), SM_KIND_CLIENT);
     cr_assert_eq(sm_span_status(span()), SM_STATUS_OK);
+    cr_assert_eq(decode_members("\"name\":\"cut \\ud83d\""), SM_OK, "%s", e.err.text);
+    cr_assert(strstr(codec_env_encode(&e, &sm_codec_otlp_json), "\"cut \xef\xbf\xbd\""));
     cr_assert_eq(decode_members("\"n\\u0061me\":\"x\",\"kind\":77,\"parentSpanId\":\"\",\"traceState\":\"\",\"startTimeUnixNano\":\"0\""), SM_OK);
     cr_assert(sm_str_eq(codec_env_name(&e, 0), SM_STR("x")));
     cr_assert_eq(sm_span_kind(span()), SM_KIND_UNSPECIFIED);
@@ -226,7 +238,7 @@ Test(otlp_json, malformed_requests_are_refused_whole)
         "\"attributes\":[{\"value\":{\"doubleValue\":NaN}}]", "\"attributes\":[{\"value\":{\"doubleValue\":1e999}}]",
         "\"attributes\":[{\"value\":{\"bytesValue\":\"A\"}}]", "\"attributes\":[{\"value\":{\"bytesValue\":\"A*==\"}}]",
         "\"attributes\":[{\"value\":{\"stringValue\":1}}]", "\"attributes\":[{\"value\":{\"arrayValue\":[]}}]",
-        "\"events\":[{\"timeUnixNano\":\"\"}]", "\"status\":5", "\"status\":{\"code\":\"ERROR\"}", "\"name\":\"\\ud800\"",
+        "\"events\":[{\"timeUnixNano\":\"\"}]", "\"status\":5", "\"status\":{\"code\":\"ERROR\"}", "\"name\":\"\\ud80\"",
         "\"name\":\"\xff\"", "\"name\":\"a\",", "\"name\"",
     };
     static const char *const documents[] = {"", " ", "null", "[]", "5", "\"x\"", "{\"resourceSpans\":{}}", "{\"resourceSpans\":[5]}",

@@ -361,6 +361,23 @@ Test(zipkin_json, limits_refuse_the_span_alone)
     sm_buf_fini(&text);
 }
 
+Test(zipkin_json, texts_that_are_not_utf8_are_repaired)
+{
+    static const char v2[] = "[{\"traceId\":\"1\",\"id\":\"2\",\"name\":\"caf\xe9\",\"tags\":{\"user_agent\":\"\xed\xa0\xbd\",\"a\":\"\xc3\xa9\"}},"
+                             "{\"traceId\":\"1\",\"id\":\"3\"}]";
+    static const char v1[] = "[{\"traceId\":\"1\",\"id\":\"2\",\"name\":\"caf\xe9\",\"binaryAnnotations\":[{\"key\":\"k\",\"value\":\"\xff\"}]}]";
+    cr_assert_eq(codec_env_decode_text(&e, &sm_codec_zipkin_json, v2), SM_OK, "%s", e.err.text);
+    cr_assert_str_eq(codec_env_encode(&e, &sm_codec_zipkin_json),
+                     "[{\"traceId\":\"0000000000000001\",\"id\":\"0000000000000002\",\"name\":\"caf\xef\xbf\xbd\",\"tags\":{\"a\":\"\xc3\xa9\","
+                     "\"user_agent\":\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}},{\"traceId\":\"0000000000000001\",\"id\":\"0000000000000003\"}]");
+    cr_assert_eq(codec_env_decode_text(&e, &sm_codec_zipkin_v1_json, v1), SM_OK, "%s", e.err.text);
+    cr_assert_str_eq(codec_env_encode(&e, &sm_codec_zipkin_json),
+                     "[{\"traceId\":\"0000000000000001\",\"id\":\"0000000000000002\",\"name\":\"caf\xef\xbf\xbd\",\"tags\":{\"k\":\"\xef\xbf\xbd\"}}]");
+    cr_assert_eq(codec_env_decode_text(&e, &sm_codec_zipkin_json, "[{\"traceId\":\"1\",\"id\":\"2\",\"name\":\"caf\xe9\"},]"), SM_E_INVALID);
+    cr_assert_eq(codec_env_decode_text(&e, &sm_codec_zipkin_json, "[{\"\xff\xff\xff\xff\xff\xff\xff\xff\":1}]"), SM_E_INVALID);
+    cr_assert(strstr(e.err.text, "invalid UTF-8"), "%s", e.err.text);
+}
+
 Test(zipkin_json, arena_grows_under_large_and_escaped_spans)
 {
     struct sm_buf text = {0};

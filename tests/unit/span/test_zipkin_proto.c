@@ -21,7 +21,7 @@ TestSuite(zipkin_proto, .init = setup, .fini = teardown);
 
 /* A ListOfSpans that is put together field by field. */
 static struct {
-    uint8_t list[1 << 18], span[1 << 17];
+    uint8_t list[1 << 19], span[1 << 17];
     uint8_t *list_end, *span_end;
 } m;
 
@@ -205,30 +205,51 @@ Test(zipkin_proto, refusals_say_why)
     cr_assert_eq(codec_env_decode(&e, &sm_codec_zipkin_proto, "", 0), SM_OK, "an empty list");
 }
 
-/* A span that breaks a rule of its own does not take the others with it. */
-Test(zipkin_proto, limits_and_texts_refuse_one_span)
+Test(zipkin_proto, texts_that_are_not_utf8_are_repaired)
 {
-    static char long_value[70000];
+    static const uint8_t long_shape[] = "\x12\x02v\xff\x0a\x01k"; /* value before key */
+    uint8_t annotation[16], *p = sm_pb_put_fixed64(annotation, 1, 5);
+    p = sm_pb_put_bytes(p, 2, "x\xff", 2);
+    list_begin();
+    span_begin();
+    put_id(1, 1);
+    put_id(3, 2);
+    put_bytes(5, "A\xff", 2);
+    put_service("\xed\xa0\x80S");
+    put_bytes(10, annotation, (size_t)(p - annotation));
+    put_tag("a\xc0", "caf\xe9");
+    put_bytes(11, long_shape, sizeof long_shape - 1);
+    span_end();
+    cr_assert_eq(decode_list(), SM_OK, "%s", e.err.text);
+    cr_assert_eq(e.batch.count, 1);
+    cr_assert_str_eq(codec_env_encode(&e, &sm_codec_zipkin_json),
+                     "[{\"traceId\":\"0000000000000001\",\"id\":\"0000000000000002\",\"name\":\"a\xef\xbf\xbd\",\"localEndpoint\":"
+                     "{\"serviceName\":\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbds\"},\"annotations\":[{\"timestamp\":5,\"value\":\"x\xef\xbf\xbd\"}],"
+                     "\"tags\":{\"a\xef\xbf\xbd\":\"caf\xef\xbf\xbd\",\"k\":\"v\xef\xbf\xbd\"}}]");
+}
+
+/* A span that breaks a rule of its own does not take the others with it. */
+Test(zipkin_proto, limits_refuse_one_span)
+{
+    static char long_value[70000], invalid[70000];
     memset(long_value, 'x', sizeof long_value);
+    memset(invalid, 0xff, sizeof invalid);
     list_begin();
     for (unsigned i = 1; i <= 6; i++) {
         span_begin();
         put_id(1, 1);
         put_id(3, i);
         if (i == 2)
-            put_bytes(5, "\xff", 1);
+            put_bytes(5, invalid, 30000); /* too long with three bytes for one */
         else if (i == 3)
-            put_tag("a\xc0", "b");
+            put_bytes(5, invalid, sizeof invalid);
         else if (i == 4)
             put_bytes(5, long_value, sizeof long_value);
-        else if (i == 5)
-            put_service("\xed\xa0\x80");
         span_end();
     }
     cr_assert_eq(decode_list(), SM_OK, "%s", e.err.text);
-    cr_assert_eq(e.batch.count, 2);
-    cr_assert_eq(e.batch.rejected[SM_REJECT_UTF8], 3);
-    cr_assert_eq(e.batch.rejected[SM_REJECT_VALUE_SIZE], 1);
+    cr_assert_eq(e.batch.count, 3);
+    cr_assert_eq(e.batch.rejected[SM_REJECT_VALUE_SIZE], 3);
     e.d.limits.spans_max = 5;
     cr_assert_eq(decode_list(), SM_E_LIMIT);
     e.d.limits = sm_codec_limits_default;

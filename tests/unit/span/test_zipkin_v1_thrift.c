@@ -117,8 +117,15 @@ Test(zipkin_v1_thrift, refusals)
         cr_assert_eq(e.batch.count, 0);
         cr_assert(strstr(e.err.text, "TBinary") || strstr(e.err.text, "THRIFT"), "%s", e.err.text);
     }
-    cr_assert_eq(decode_hex(LIST1 IDS "0b000300000001ff00"), SM_OK);
-    cr_assert_eq(e.batch.rejected[SM_REJECT_UTF8], 1, "a text that is not UTF-8 refuses its span");
+}
+
+Test(zipkin_v1_thrift, texts_that_are_not_utf8_are_repaired)
+{
+    cr_assert_eq(decode_hex(LIST1 IDS "0b0003" "00000002" "6eff" "0f0008" "0c00000001" "0b0001" "00000002" "6bff" "0b0002" "00000002" "ff76"
+                                      "080003" "00000006" "00" "00"), SM_OK, "%s", e.err.text);
+    cr_assert_str_eq(codec_env_encode(&e, &sm_codec_zipkin_json),
+                     "[{\"traceId\":\"0000000000000001\",\"id\":\"0000000000000002\",\"name\":\"n\xef\xbf\xbd\","
+                     "\"tags\":{\"k\xef\xbf\xbd\":\"\xef\xbf\xbdv\"}}]");
 }
 
 Test(zipkin_v1_thrift, nesting_is_capped)

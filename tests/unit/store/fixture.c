@@ -69,6 +69,8 @@ static void put_span(struct sm_buf *b, struct sm_trace_id id, const struct fx_sp
     }
     if (s->status) {
         struct sm_buf status = {0};
+        if (s->status_message)
+            put_bytes(&status, 2, s->status_message, strlen(s->status_message));
         put_uint(&status, 3, s->status);
         put_bytes(b, SM_OTLP_STATUS, status.data, status.size);
         sm_buf_fini(&status);

@@ -12,6 +12,7 @@ struct fx_span {
     uint64_t start_us, duration_us;
     enum sm_kind kind;
     enum sm_status status;
+    const char *status_message;
     const char *attributes[8]; /* key, value, key, value, ...; a value "#7" is the integer 7 */
     const char *event;
     const char *resource_attribute[2];
