@@ -163,3 +163,35 @@ void sm_json_put_base64(struct sm_buf *out, struct sm_str bytes)
     sm_json_format_base64(bytes, (char *)out->data + out->size);
     out->size += size;
 }
+
+static size_t string_size(struct sm_str json, size_t at)
+{
+    size_t end = at + 1;
+    while (end < json.len && json.ptr[end] != '"')
+        end += json.ptr[end] == '\\' ? 2 : 1;
+    return SM_MIN(end + 1, json.len) - at;
+}
+
+static void put_line(struct sm_buf *out, unsigned indent)
+{
+    sm_buf_printf(out, "\n%*s", (int)indent, "");
+}
+
+void sm_json_put_indented(struct sm_buf *out, struct sm_str json, unsigned spaces)
+{
+    unsigned indent = 0;
+    for (size_t i = 0, n; i < json.len && !out->overflow; i += n) {
+        char c = json.ptr[i], next = i + 1 < json.len ? json.ptr[i + 1] : '\0';
+        bool opens = c == '{' || c == '[', closes = c == '}' || c == ']', is_empty = opens && (next == '}' || next == ']');
+        n = c == '"' ? string_size(json, i) : is_empty ? 2 : 1;
+        if (closes)
+            put_line(out, indent -= SM_MIN(indent, spaces));
+        sm_buf_put(out, json.ptr + i, n);
+        if (c == ':')
+            sm_buf_putc(out, ' ');
+        else if (c == ',')
+            put_line(out, indent);
+        else if (opens && !is_empty)
+            put_line(out, indent += spaces);
+    }
+}

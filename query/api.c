@@ -1,5 +1,6 @@
 /* Routing. */
 #include "query/api.h"
+#include "base/json_out.h"
 #include "query/jaeger.h"
 #include "query/jaeger_v3.h"
 #include "query/own.h"
@@ -94,6 +95,19 @@ void sm_query_fail(struct sm_str path, uint16_t status, const char *text, struct
     apis[i]->fail(reply, status, text);
 }
 
+/* Jaeger's parameter, which the links of its UI have ("Trace JSON"); here for every reply that is JSON. */
+static void indent_if_asked(const struct sm_query_request *r, struct sm_query_reply *reply)
+{
+    enum { SPACES = 4 };
+    struct sm_str value = sm_query_param(r, "prettyPrint");
+    if (value.len == 0 || sm_str_eq(value, SM_STR("false")) || strcmp(reply->content_type, "application/json") != 0)
+        return;
+    struct sm_buf compact = reply->body;
+    reply->body = (struct sm_buf){.size_max = compact.size_max, .overflow = compact.overflow};
+    sm_json_put_indented(&reply->body, sm_buf_str(&compact), SPACES);
+    sm_buf_fini(&compact);
+}
+
 static void handle(struct sm_query *q, enum sm_query_method method, struct sm_str path, const struct sm_query_request *r,
                    struct sm_query_reply *reply)
 {
@@ -106,6 +120,7 @@ static void handle(struct sm_query *q, enum sm_query_method method, struct sm_st
     reply->content_type = "application/json";
     reply->body.size_max = SM_QUERY_REPLY_BYTES_MAX;
     route->handle(q, r, reply);
+    indent_if_asked(r, reply);
     reply->body.size_max = 0;
     if (reply->body.overflow)
         sm_query_fail(path, 500, "the reply would be larger than 256 MiB: ask for fewer traces", reply);
