@@ -43,8 +43,10 @@ static void on_signal(uv_signal_t *handle, int number)
 static void on_hangup(uv_signal_t *handle, int number SM_UNUSED)
 {
     const struct signals *s = handle->data;
-    if (!s->ending_since_ns)
-        sm_topology_reload(s->topology);
+    if (s->ending_since_ns)
+        return;
+    sm_log(SM_LOG_INFO, "reload", sm_kv("hint", "certificates and credentials are loaded again; other settings need a restart"));
+    sm_topology_reload(s->topology);
 }
 
 static void watch_signals(struct signals *s, struct sm_topology *t)
@@ -150,7 +152,8 @@ const struct sm_command sm_command_run = {
     .summary = "receive, sample, analyse, store and forward spans",
     .help = "Starts the daemon. Without a configuration it listens on loopback with the defaults of `spanmill help config` and\n"
             "keeps every trace. SIGINT and SIGTERM close all windows with a real decision, let sinks deliver (30 s at most), and\n"
-            "end it; a second signal, half a second later or more, ends it at once. SIGHUP loads certificates and files of credentials again.",
+            "end it; a second signal, half a second later or more, ends it at once. SIGHUP loads certificates and files of\n"
+            "credentials again, nothing else.",
     .options = {SM_CONFIG_OPTIONS},
     .run = run,
 };
