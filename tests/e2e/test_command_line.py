@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, get
 
 
 def test_no_subcommand_shows_usage(spanmill):
@@ -68,6 +68,13 @@ def test_help_metrics(spanmill):
     assert "spanmill_sink_spans_dropped_total (counter; sink; reason: queue_full, retries_exhausted, shutdown)" in done.stdout
     for name in re.findall(r'"(spanmill_\w+)"', (ROOT / "pipeline/stats.def").read_text()):
         assert f"  {name} (" in done.stdout
+
+
+def test_every_metric_of_a_daemon_is_in_the_reference(daemon):
+    known = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs/reference/metrics.md").read_text(), re.M))
+    scraped = set(re.findall(r"^# TYPE (\S+)", get(daemon().urls["Prometheus"]), re.M))
+    assert "spanmill_spans_received_total" in scraped
+    assert scraped - known == set()
 
 
 def test_help_reasons(spanmill):
