@@ -84,6 +84,15 @@ def test_says_what_it_is_and_what_it_has(daemon):
     assert (ready["store"], ready["sinks"]) == (str(d.directory / "data"), "0")
 
 
+def test_sighup_says_what_it_loads(daemon):
+    d = daemon()
+    d.process.send_signal(signal.SIGHUP)
+    poll(lambda: d.event("reload"), "the log says so")
+    assert "other settings need a restart" in d.event("reload")["hint"]
+    assert get(d.urls["Prometheus"].removesuffix("/metrics") + "/-/ready") == "ready\n"
+    assert d.end() == 0
+
+
 def test_a_port_in_use_is_named(spanmill, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
