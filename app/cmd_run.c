@@ -80,6 +80,19 @@ static void print_listeners(const struct sm_topology *t)
     }
 }
 
+/* Of all sinks, the store among them. */
+static uint64_t undelivered_spans(const struct sm_fanout *f)
+{
+    static const enum sm_fanout_stat stats[] = {SM_FANOUT_REJECTED, SM_FANOUT_DROPPED_QUEUE_FULL, SM_FANOUT_DROPPED_RETRIES,
+                                                SM_FANOUT_DROPPED_SHUTDOWN};
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < sm_fanout_sink_count(f); i++) {
+        for (unsigned k = 0; k < SM_ARRAY_LEN(stats); k++)
+            sum += sm_fanout_stat(f, i, stats[k]);
+    }
+    return sum;
+}
+
 static void print_summary(struct sm_topology *t)
 {
     const struct sm_engine *e = sm_topology_engine(t);
@@ -89,6 +102,7 @@ static void print_summary(struct sm_topology *t)
            sm_kv("spans_stored", sm_engine_delivered(e, SM_ENGINE_STORE_SINK)),
            sm_kv("spans_sampled_out", sm_pipeline_stat(p, SM_STAT_SPANS_SAMPLED_OUT)),
            sm_kv("spans_lost", sm_pipeline_stat(p, SM_STAT_SPANS_DROPPED_SHUTDOWN)),
+           sm_kv("spans_undelivered", undelivered_spans(e->fanout)),
            sm_kv("traces_kept", sm_pipeline_stat(p, SM_STAT_TRACES_KEPT)),
            sm_kv("traces_sampled_out", sm_pipeline_stat(p, SM_STAT_TRACES_SAMPLED_OUT)));
 }

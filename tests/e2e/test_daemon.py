@@ -63,6 +63,15 @@ def test_a_second_signal_forces_the_end(daemon, collector):
     assert d.event("forced_exit")["signal"] == "Terminated"
 
 
+def test_what_sinks_did_not_get_is_in_the_last_line(daemon, collector):
+    sink = collector(script=[400])
+    d = daemon(*QUICK, sink.sink())
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root"), (1, 2, 1, "child")))[0] == 200
+    poll(lambda: d.stat("spanmill_sink_spans_rejected_total", sink="collector") == 2, "the sink refuses them")
+    assert d.end() == 0
+    assert (d.event("stopped")["spans_stored"], d.event("stopped")["spans_undelivered"]) == ("2", "2")
+
+
 def test_a_signal_that_a_wrapper_sends_again_is_one(daemon, collector):
     """Ctrl-C reaches the daemon from the terminal, and once more from what it runs under (timeout, npm). Meanwhile it delivers."""
     sink = collector(script=[503])
@@ -223,6 +232,19 @@ def test_bad_and_empty_bodies(daemon, path, content_type, body, status):
     if status == 400:
         assert d.stat("spanmill_payloads_refused_total", reason="undecodable") == 1
     d.check_balance()
+
+
+def test_the_log_tells_who_sends_rubbish(daemon):
+    d = daemon("workers=1")
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "well")))[0] == 200
+    for protocol, path, content_type in (("OTLP HTTP", "/v1/traces", "application/x-protobuf"),
+                                         ("Zipkin", "/api/v2/spans", "application/json")):
+        for name in ("shop/1.2", "cart/3.4"):
+            assert post(d.urls[protocol], b"rubbish", content_type, **{"user-agent": name})[0] == 400
+        told = poll(lambda: [line for line in d.log if line.get("event") == "payload_refused" and line["path"] == path], "the log says so")
+        assert [line["user_agent"] for line in told] == ["shop/1.2"] and told[0]["reason"]
+    assert post(d.urls["Zipkin"], b"rubbish", "application/json", **{"content-encoding": "gzip"})[0] == 400
+    assert d.stat("spanmill_payloads_refused_total", reason="undecodable") == 5
 
 
 def test_spans_that_break_a_limit_are_refused_one_by_one(daemon):
