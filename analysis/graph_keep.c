@@ -449,30 +449,40 @@ void sm_graph_keep_history(struct sm_graph_keep *k, uint32_t edges_max, struct s
 
 /* ---- metrics ---- */
 
-void sm_graph_keep_collect(struct sm_graph_keep *k, struct sm_prom *p)
+static void put_metrics(const struct sm_graph_log_stats *s, uint64_t calls_lost, struct sm_prom *p)
 {
-    struct sm_graph_log_stats s;
-    sm_graph_log_stats(k->log, &s);
     const struct {
         const char *name, *help;
         enum sm_prom_type type;
         uint64_t value;
     } rows[] = {
-        {"spanmill_graph_log_files", "files of the dependency graph, one an hour", SM_PROM_GAUGE, s.files},
-        {"spanmill_graph_log_bytes", "size of these files", SM_PROM_GAUGE, s.bytes},
-        {"spanmill_graph_log_parts_written_total", "minutes of the graph that were finished", SM_PROM_COUNTER, s.parts_written},
-        {"spanmill_graph_log_written_bytes_total", "bytes written, checkpoints too", SM_PROM_COUNTER, s.bytes_written},
-        {"spanmill_graph_log_write_errors_total", "writes and syncs that failed", SM_PROM_COUNTER, s.write_errors},
-        {"spanmill_graph_log_syncs_total", "syncs", SM_PROM_COUNTER, s.syncs},
-        {"spanmill_graph_log_removed_files_total", "files that retention removed", SM_PROM_COUNTER, s.files_removed},
-        {"spanmill_graph_log_tails_cut_total", "torn ends of files that were cut", SM_PROM_COUNTER, s.tails_cut},
+        {"spanmill_graph_log_files", "files of the dependency graph, one an hour", SM_PROM_GAUGE, s->files},
+        {"spanmill_graph_log_bytes", "size of these files", SM_PROM_GAUGE, s->bytes},
+        {"spanmill_graph_log_parts_written_total", "minutes of the graph that were finished", SM_PROM_COUNTER, s->parts_written},
+        {"spanmill_graph_log_written_bytes_total", "bytes written, checkpoints too", SM_PROM_COUNTER, s->bytes_written},
+        {"spanmill_graph_log_write_errors_total", "writes and syncs that failed", SM_PROM_COUNTER, s->write_errors},
+        {"spanmill_graph_log_syncs_total", "syncs", SM_PROM_COUNTER, s->syncs},
+        {"spanmill_graph_log_removed_files_total", "files that retention removed", SM_PROM_COUNTER, s->files_removed},
+        {"spanmill_graph_log_tails_cut_total", "torn ends of files that were cut", SM_PROM_COUNTER, s->tails_cut},
         {"spanmill_graph_log_damaged_total", "records or stretches that could not be read, each time they were met",
-         SM_PROM_COUNTER, s.damaged},
+         SM_PROM_COUNTER, s->damaged},
         {"spanmill_graph_log_calls_lost_total", "calls that are missing in the log because of limits", SM_PROM_COUNTER,
-         k->calls_lost},
+         calls_lost},
     };
     for (unsigned i = 0; i < SM_ARRAY_LEN(rows); i++) {
         sm_prom_family(p, rows[i].name, rows[i].type, rows[i].help);
         sm_prom_uint(p, SM_STR(""), rows[i].value);
     }
+}
+
+void sm_graph_keep_collect(struct sm_graph_keep *k, struct sm_prom *p)
+{
+    struct sm_graph_log_stats s;
+    sm_graph_log_stats(k->log, &s);
+    put_metrics(&s, k->calls_lost, p);
+}
+
+void sm_graph_keep_metrics_sample(void *ctx SM_UNUSED, struct sm_prom *p)
+{
+    put_metrics(&(struct sm_graph_log_stats){0}, 0, p);
 }

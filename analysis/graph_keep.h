@@ -42,5 +42,7 @@ void sm_graph_keep_history(struct sm_graph_keep *k, uint32_t edges_max, struct s
 
 /* Writes the metrics of the log. */
 void sm_graph_keep_collect(struct sm_graph_keep *k, struct sm_prom *p);
+/* The same of a log that does nothing, for help. */
+void sm_graph_keep_metrics_sample(void *ctx, struct sm_prom *p);
 
 #endif

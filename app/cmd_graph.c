@@ -118,9 +118,9 @@ static enum sm_exit replay_graph(const struct options *o, const struct sm_config
     enum sm_exit code;
     if (sm_replay_files(e, o->files, o->file_count, !o->quiet, &totals, &err) == SM_OK) {
         if (totals.records_refused || totals.spans_rejected)
-            fprintf(stderr, "spanmill graph: %llu records and %llu spans refused; first: %s\n",
-                    (unsigned long long)totals.records_refused, (unsigned long long)totals.spans_rejected,
-                    totals.first_problem);
+            fprintf(stderr, "spanmill graph: %llu record%s and %llu span%s refused; first: %s\n",
+                    (unsigned long long)totals.records_refused, totals.records_refused == 1 ? "" : "s",
+                    (unsigned long long)totals.spans_rejected, totals.spans_rejected == 1 ? "" : "s", totals.first_problem);
         code = write_graph(o, e, totals.recorded_end_ns);
     } else {
         code = fail(err.text);

@@ -62,8 +62,9 @@ static void print_summary(struct sm_engine *e, const struct sm_replay_totals *t)
     if (e->dependency)
         printf("edges: %zu\n", count_edges(e));
     if (t->records_refused || t->spans_rejected)
-        printf("problems: %llu records and %llu spans refused; first: %s\n", (unsigned long long)t->records_refused,
-               (unsigned long long)t->spans_rejected, t->first_problem);
+        printf("problems: %llu record%s and %llu span%s refused; first: %s\n", (unsigned long long)t->records_refused,
+               t->records_refused == 1 ? "" : "s", (unsigned long long)t->spans_rejected, t->spans_rejected == 1 ? "" : "s",
+               t->first_problem);
 }
 
 static uint64_t lost_spans(const struct sm_fanout *f, unsigned sink)

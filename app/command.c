@@ -194,8 +194,7 @@ struct sm_config *sm_config_args_load(const struct sm_config_args *config_args)
     for (size_t i = 0; i < SM_MIN(config_args->n_sets, (size_t)SM_CONFIG_SETS_MAX); i++)
         ok = sm_config_set(c, config_args->sets[i], &report) && ok;
     /* What keys say together only means something once each is right. */
-    if (ok && sm_config_validate(c, &report))
-        sm_rules_config_check(c, &report);
+    sm_rules_config_check(c, ok && sm_config_validate(c, &report), &report);
     if (report.count) {
         fputs(sm_config_report_text(&report), stderr);
         sm_config_free(c);

@@ -51,6 +51,7 @@ struct sm_config *sm_config_new(void)
     struct sm_config *c = sm_xcalloc(1, sizeof *c);
     c->http = sm_http_limits_default;
     c->codec = sm_codec_limits_default;
+    c->places = sm_xcalloc(sm_config_key_count, sizeof *c->places);
     sm_config_default_below("", c);
     return c;
 }
@@ -63,6 +64,7 @@ void sm_config_free(struct sm_config *c)
     for (size_t i = 0; i < c->sources.n; i++)
         free(c->sources.items[i]);
     free(c->sources.items);
+    free(c->places);
     free(c);
 }
 
@@ -78,7 +80,7 @@ static const char *add_source(struct sm_config *c, const char *name)
 bool sm_config_load_text(struct sm_config *c, const char *name, struct sm_str text, struct sm_config_report *report)
 {
     unsigned before = report->count;
-    struct sm_config_reader reader = {add_source(c, name), report};
+    struct sm_config_reader reader = {add_source(c, name), report, c->places};
     sm_config_yaml_read(&reader, text, &(struct sm_config_where){.base = c});
     return report->count == before;
 }
@@ -190,7 +192,9 @@ bool sm_config_set(struct sm_config *c, const char *assignment, struct sm_config
         return false;
     struct sm_str path = sm_str_c(where.path), value = sm_str_c(assignment + name_len + 1);
     const struct sm_config_key *key = sm_config_key_find(path);
-    struct sm_config_reader reader = {set_pos.file, report};
+    struct sm_config_reader reader = {set_pos.file, report, c->places};
+    if (key && !strchr(key->path, '['))
+        c->places[key - sm_config_keys] = set_pos;
     if (key && is_scalar(key))
         sm_config_scalar_read(&reader, value, &where, key, &set_pos);
     else if (key || sm_config_key_is_section(path))
@@ -201,6 +205,20 @@ bool sm_config_set(struct sm_config *c, const char *assignment, struct sm_config
 }
 
 /* ---- between keys ---- */
+
+const struct sm_config_pos *sm_config_place(const struct sm_config *c, const char *path)
+{
+    const struct sm_config_key *key = sm_config_key_find(sm_str_c(path));
+    SM_ASSERT(key);
+    return &c->places[key - sm_config_keys];
+}
+
+/* Of two keys that contradict each other the one that was written; the first if both were. */
+static const struct sm_config_pos *place_of_either(const struct sm_config *c, const char *first, const char *second)
+{
+    const struct sm_config_pos *place = sm_config_place(c, first);
+    return place->file ? place : sm_config_place(c, second);
+}
 
 static void validate_rule(const struct sm_config_rule *rule, size_t i, struct sm_config_report *report)
 {
@@ -275,7 +293,7 @@ static void validate_sinks(const struct sm_config_sinks *sinks, struct sm_config
 /* Receivers that speak both gRPC and HTTP on any port. */
 static bool may_share(const char *a, const char *b)
 {
-    static const char *const receivers[] = {"otlp_", "jaeger_sampling"};
+    static const char *const receivers[] = {"listen.otlp_", "listen.jaeger_sampling"};
     for (size_t i = 0; i < SM_ARRAY_LEN(receivers); i++) {
         size_t n = strlen(receivers[i]);
         if (strncmp(a, receivers[i], n) == 0 && strncmp(b, receivers[i], n) == 0)
@@ -289,23 +307,37 @@ static void validate_listeners(const struct sm_config *c, struct sm_config_repor
 {
     const struct {
         const char *key, *address;
-    } all[] = {{"otlp_grpc", c->listen.otlp_grpc},
-               {"otlp_http", c->listen.otlp_http},
-               {"zipkin", c->listen.zipkin},
-               {"jaeger_udp_compact", c->listen.jaeger_udp_compact},
-               {"jaeger_udp_binary", c->listen.jaeger_udp_binary},
-               {"jaeger_http", c->listen.jaeger_http},
-               {"jaeger_grpc", c->listen.jaeger_grpc},
-               {"jaeger_sampling", c->listen.jaeger_sampling},
-               {"jaeger_sampling_grpc", c->listen.jaeger_sampling_grpc},
-               {"query", c->listen.query},
-               {"metrics", c->listen.metrics}};
+    } all[] = {{"listen.otlp_grpc", c->listen.otlp_grpc},
+               {"listen.otlp_http", c->listen.otlp_http},
+               {"listen.zipkin", c->listen.zipkin},
+               {"listen.jaeger_udp_compact", c->listen.jaeger_udp_compact},
+               {"listen.jaeger_udp_binary", c->listen.jaeger_udp_binary},
+               {"listen.jaeger_http", c->listen.jaeger_http},
+               {"listen.jaeger_grpc", c->listen.jaeger_grpc},
+               {"listen.jaeger_sampling", c->listen.jaeger_sampling},
+               {"listen.jaeger_sampling_grpc", c->listen.jaeger_sampling_grpc},
+               {"listen.query", c->listen.query},
+               {"listen.metrics", c->listen.metrics}};
     for (size_t i = 0; i < SM_ARRAY_LEN(all); i++)
         for (size_t j = 0; j < i; j++)
             if (all[i].address && all[j].address && strcmp(all[i].address, all[j].address) == 0 &&
                 strcmp(strrchr(all[i].address, ':'), ":0") != 0 && !may_share(all[j].key, all[i].key))
-                sm_config_report_add(report, NULL, "listen.%s and listen.%s both want %s", all[j].key, all[i].key,
-                                     all[i].address);
+                sm_config_report_add(report, place_of_either(c, all[j].key, all[i].key), "%s and %s both want %s", all[j].key,
+                                     all[i].key, all[i].address);
+}
+
+static void report_order(const struct sm_config *c, const char *key, const char *relation, const char *other,
+                         struct sm_config_report *report)
+{
+    sm_config_report_add(report, place_of_either(c, key, other), "%s must not be %s %s", key, relation, other);
+}
+
+static void validate_windows(const struct sm_config *c, struct sm_config_report *report)
+{
+    if (c->windows.after_root_ns > c->windows.max_age_ns)
+        report_order(c, "windows.max_age", "shorter than", "windows.after_root", report);
+    if (c->windows.idle_ns > c->windows.max_age_ns)
+        report_order(c, "windows.max_age", "shorter than", "windows.idle", report);
 }
 
 bool sm_config_validate(const struct sm_config *c, struct sm_config_report *report)
@@ -316,17 +348,15 @@ bool sm_config_validate(const struct sm_config *c, struct sm_config_report *repo
     validate_rules(&c->rules, report);
     validate_sinks(&c->sinks, report);
     sm_kafka_config_validate(&c->kafka, report);
-    if (c->windows.after_root_ns > c->windows.max_age_ns || c->windows.idle_ns > c->windows.max_age_ns)
-        sm_config_report_add(report, NULL,
-                             "windows.max_age must not be shorter than windows.after_root and windows.idle");
+    validate_windows(c, report);
     if (c->sampling.adaptive.least > c->sampling.adaptive.initial)
-        sm_config_report_add(report, NULL, "sampling.adaptive.least must not be above sampling.adaptive.initial");
+        report_order(c, "sampling.adaptive.least", "above", "sampling.adaptive.initial", report);
     if (c->memory.soft > c->memory.hard)
-        sm_config_report_add(report, NULL, "memory.soft must not be above memory.hard");
+        report_order(c, "memory.soft", "above", "memory.hard", report);
     if (c->codec.value_bytes_max > c->codec.span_bytes_max)
-        sm_config_report_add(report, NULL, "limits.value_bytes_max must not be above limits.span_bytes_max");
+        report_order(c, "limits.value_bytes_max", "above", "limits.span_bytes_max", report);
     if (c->query.base_path[0] != '/')
-        sm_config_report_add(report, NULL, "query.base_path must begin with /");
+        sm_config_report_add(report, sm_config_place(c, "query.base_path"), "query.base_path must begin with /");
     return report->count == before;
 }
 

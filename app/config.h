@@ -286,6 +286,7 @@ struct sm_config {
         enum sm_log_format format;
     } log;
     struct sm_config_strings sources; /* names that positions point to */
+    struct sm_config_pos *places;     /* of every key outside of lists (sm_config_place) */
 };
 
 /* Problems, one line each. */
@@ -317,6 +318,9 @@ bool sm_config_set(struct sm_config *c, const char *assignment, struct sm_config
 
 /* What no single key can tell: keys that contradict each other, unique names, one action per rule. */
 bool sm_config_validate(const struct sm_config *c, struct sm_config_report *report) SM_MUST_USE;
+
+/* Where the value of a key outside of lists ("windows.idle") was written; without file when it is the default. */
+const struct sm_config_pos *sm_config_place(const struct sm_config *c, const char *path);
 
 /* Position of a byte of the query, exact where the query stands in the file as it is, else that of its start. */
 struct sm_config_pos sm_config_query_pos(const struct sm_config_query *query, size_t offset);

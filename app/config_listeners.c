@@ -1,6 +1,7 @@
 /* Shared settings and those of single listeners, put together. */
 #include "app/config_listeners.h"
 #include "app/config_key.h"
+#include "app/config_yaml.h"
 #include "base/nearest.h"
 #include "base/net/cors.h"
 #include "base/net/unix_socket.h"
@@ -141,6 +142,13 @@ static void validate_name(const struct sm_config *c, size_t i, struct sm_config_
     }
 }
 
+static const struct sm_config_pos *place_of_listener(const struct sm_config *c, const char *name)
+{
+    char path[SM_CONFIG_PATH_MAX];
+    snprintf(path, sizeof path, "listen.%s", name);
+    return sm_config_place(c, path);
+}
+
 /* A listener that is off need not make sense. */
 static void validate_door(const struct sm_config *c, const char *name, const char *address, struct sm_config_report *report)
 {
@@ -149,7 +157,7 @@ static void validate_door(const struct sm_config *c, const char *name, const cha
     struct sm_config_door door = sm_config_listeners_door(c, name);
     if (is_datagram(name)) {
         if (sm_unix_path(address))
-            sm_config_report_add(report, NULL, "listen.%s: datagrams need host:port", name);
+            sm_config_report_add(report, place_of_listener(c, name), "listen.%s: datagrams need host:port", name);
         return;
     }
     if (own && door.cert && !door.key)
@@ -185,12 +193,13 @@ static void validate_origins(const struct sm_config_strings *origins, const stru
 static void validate_shared(const struct sm_config *c, struct sm_config_report *report)
 {
     if (!c->tls.cert != !c->tls.key)
-        sm_config_report_add(report, NULL, "tls.cert and tls.key belong together");
+        sm_config_report_add(report, sm_config_place(c, c->tls.cert ? "tls.cert" : "tls.key"), "tls.cert and tls.key belong together");
     if (c->tls.client_ca && !c->tls.cert)
-        sm_config_report_add(report, NULL, "tls.client_ca has a meaning only with tls.cert");
+        sm_config_report_add(report, sm_config_place(c, "tls.client_ca"), "tls.client_ca has a meaning only with tls.cert");
     if (strspn(c->listen.socket_mode, "01234567") != strlen(c->listen.socket_mode) || sm_config_listeners_socket_mode(c) > 0777)
-        sm_config_report_add(report, NULL, "listen.socket_mode: \"%s\" is no mode; write for example 0660", c->listen.socket_mode);
-    validate_origins(&c->cors.origins, &c->cors.headers, "cors", NULL, report);
+        sm_config_report_add(report, sm_config_place(c, "listen.socket_mode"),
+                             "listen.socket_mode: \"%s\" is no mode; write for example 0660", c->listen.socket_mode);
+    validate_origins(&c->cors.origins, &c->cors.headers, "cors", sm_config_place(c, "cors.origins"), report);
 }
 
 void sm_config_listeners_validate(const struct sm_config *c, struct sm_config_report *report)

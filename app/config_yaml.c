@@ -383,6 +383,8 @@ static void read_node(const struct walk *w, struct fy_node *node, const struct s
         return;
     }
     node = resolved(node);
+    if (key && !strchr(key->path, '['))
+        w->reader->places[key - sm_config_keys] = pos;
     if (!key)
         read_map(w, node, where, &pos);
     else if (key->type == SM_CONFIG_LIST)

@@ -17,6 +17,7 @@ struct sm_config_where {
 struct sm_config_reader {
     const char *file; /* kept by positions: must live as long as the configuration */
     struct sm_config_report *report;
+    struct sm_config_pos *places; /* by the key's place in sm_config_keys; filled for keys outside of lists */
 };
 
 /* Reads the only document in `text` as the value of what `where` names. Problems go to the report. */

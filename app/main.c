@@ -10,6 +10,11 @@ static bool is_help(const char *arg)
     return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
+static bool is_version(const char *arg)
+{
+    return strcmp(arg, "--version") == 0 || strcmp(arg, "-V") == 0;
+}
+
 static bool asks_for_help(char **argv)
 {
     for (; *argv && strcmp(*argv, "--") != 0; argv++)
@@ -24,7 +29,7 @@ int main(int argc, char **argv)
         sm_command_print_usage(stderr);
         return SM_EXIT_USAGE;
     }
-    const char *name = is_help(argv[1]) ? "help" : strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
+    const char *name = is_help(argv[1]) ? "help" : is_version(argv[1]) ? "version" : argv[1];
     const struct sm_command *command = sm_command_find(name);
     if (!command)
         return (int)sm_command_unknown(name);

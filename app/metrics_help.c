@@ -1,6 +1,7 @@
 /* Help on metrics, read off the exposition of an engine without traffic. */
 #include "app/metrics_help.h"
 
+#include "analysis/graph_keep.h"
 #include "app/engine.h"
 #include "app/listeners.h"
 #include "app/own_metrics.h"
@@ -41,6 +42,7 @@ static void scrape_engine(const struct sm_config *config, struct sm_buf *out)
     struct sm_prom_registry *registry = sm_prom_registry_new();
     sm_engine_register_metrics(e, registry);
     sm_prom_registry_add(registry, "store", sm_own_metrics_store_stats, &store);
+    sm_prom_registry_add(registry, "graph_log", sm_graph_keep_metrics_sample, NULL);
     sm_prom_registry_add(registry, "kafka", sm_kafka_collect, &kafka);
     sm_prom_registry_add(registry, "query", sm_own_metrics_query, &query);
     sm_prom_registry_add(registry, "listeners", sm_listeners_metrics_sample, NULL);

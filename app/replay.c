@@ -30,6 +30,8 @@ struct replay {
     bool progress;
     int64_t started_ns, shown_ns;
     size_t file_count;
+    const char *path; /* of the file at hand */
+    uint64_t record;  /* of the file at hand, from 1 */
     uint16_t source;  /* of the file at hand */
     uint64_t content; /* hash of its records so far */
     uint64_t names[SM_EPOCH_SOURCES_MAX]; /* of sources, as far as they are known */
@@ -61,6 +63,14 @@ static void note_problem(struct replay *r, const char *text)
         snprintf(r->totals->first_problem, sizeof r->totals->first_problem, "%s", text);
 }
 
+/* The codec knows the record only. */
+static void note_record(struct replay *r, const char *text)
+{
+    char placed[sizeof r->totals->first_problem];
+    snprintf(placed, sizeof placed, "%.150s: record %llu: %s", r->path, (unsigned long long)r->record, text);
+    note_problem(r, placed);
+}
+
 static void submit(struct replay *r, const struct sm_codec *codec, struct sm_payload **payload)
 {
     struct sm_submit result;
@@ -74,7 +84,7 @@ static void submit(struct replay *r, const struct sm_codec *codec, struct sm_pay
     if (result.rc != SM_OK)
         r->totals->records_refused++;
     if (result.text[0])
-        note_problem(r, result.text);
+        note_record(r, result.text);
 }
 
 /* JSON of another kind has no member that is ours, which reads as nothing. */
@@ -92,7 +102,8 @@ static enum sm_rc replay_path(struct replay *r, const char *path, struct sm_err 
         return err->rc;
     struct sm_replay_totals before = *r->totals;
     enum sm_rc rc;
-    for (;;) {
+    r->path = path;
+    for (r->record = 1;; r->record++) {
         struct sm_payload *payload;
         const struct sm_codec *codec;
         rc = sm_file_next(file, sm_worker_payloads(r->worker), &payload, &codec, err);

@@ -14,7 +14,7 @@ struct sm_replay_totals {
     uint64_t bytes;           /* of files, as read */
     int64_t took_ns;          /* by the monotonic clock */
     int64_t recorded_end_ns;  /* where recorded time ended, Unix time; 0: nothing was recorded */
-    char first_problem[256];
+    char first_problem[512];
 };
 
 /* Gives the process a fixed hash seed, so that two replays of one recording write the same bytes. Before anything is built. */

@@ -108,10 +108,19 @@ static bool check_rules(const struct sm_config *config, const struct sm_rule_spe
     return rc != SM_OK;
 }
 
-void sm_rules_config_check(const struct sm_config *config, struct sm_config_report *report)
+/* What is left of a rule when names and actions may be wrong, which has been reported. */
+static void leave_queries(struct sm_rule_spec *specs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        specs[i] = (struct sm_rule_spec){.name = "query", .when = specs[i].when, .action = SM_RULE_KEEP};
+}
+
+void sm_rules_config_check(const struct sm_config *config, bool is_valid, struct sm_config_report *report)
 {
     struct sm_rule_spec *specs = specs_of(config);
-    bool wrong = false;
+    bool wrong = !is_valid;
+    if (!is_valid)
+        leave_queries(specs, config->rules.n);
     for (size_t i = 0; i < config->rules.n; i++)
         wrong = check_rules(config, specs, i, 1, report) || wrong;
     if (!wrong) /* one by one they are fine; together they may be too many */

@@ -2,6 +2,7 @@
 #include "app/topology.h"
 
 #include "app/admin.h"
+#include "app/config_key.h"
 #include "app/engine.h"
 #include "app/files_config.h"
 #include "app/kafka_config.h"
@@ -112,26 +113,40 @@ static const struct receiver_line {
 _Static_assert(SM_ARRAY_LEN(receiver_lines) <= RECEIVERS_MAX, "room for every receiver");
 
 /* NULL: off. */
-static const char *address_of(const struct sm_config *c, const struct receiver_line *line)
+static const char *address_at(const struct sm_config *c, size_t offset)
 {
     const char *address;
-    memcpy(&address, (const char *)c + line->address, sizeof address);
+    memcpy(&address, (const char *)c + offset, sizeof address);
     return address;
+}
+
+/* Puts the setting in front of what is wrong with its address. */
+static enum sm_rc name_listener(enum sm_rc rc, size_t offset, struct sm_err *err)
+{
+    for (size_t i = 0; rc != SM_OK && i < sm_config_key_count; i++) {
+        const struct sm_config_key *key = &sm_config_keys[i];
+        if (key->offset == offset && strncmp(key->path, "listen.", 7) == 0) {
+            struct sm_err cause = *err;
+            return sm_err_set(err, rc, "%s: %s", key->path, cause.text);
+        }
+    }
+    return rc;
 }
 
 /* Before anything is opened: a second daemon must not share the ports of the first one. */
 static enum sm_rc check_ports(const struct sm_config *c, struct sm_err *err)
 {
-    const char *others[] = {c->listen.query, c->listen.metrics};
+    const size_t others[] = {offsetof(struct sm_config, listen.query), offsetof(struct sm_config, listen.metrics)};
     enum sm_rc rc = SM_OK;
     for (unsigned i = 0; i < SM_ARRAY_LEN(receiver_lines) && rc == SM_OK; i++) {
-        const char *address = address_of(c, &receiver_lines[i]);
+        const char *address = address_at(c, receiver_lines[i].address);
         if (address)
-            rc = receiver_lines[i].ops->check_free(address, err);
+            rc = name_listener(receiver_lines[i].ops->check_free(address, err), receiver_lines[i].address, err);
     }
     for (unsigned i = 0; i < SM_ARRAY_LEN(others) && rc == SM_OK; i++) {
-        if (others[i])
-            rc = sm_tcp_check_free(others[i], err);
+        const char *address = address_at(c, others[i]);
+        if (address)
+            rc = name_listener(sm_tcp_check_free(address, err), others[i], err);
     }
     return rc;
 }
@@ -188,7 +203,7 @@ static enum sm_rc open_instances(struct sm_topology *t, struct port *p, const st
 static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *line, struct sm_err *err)
 {
     const struct sm_receiver_ops *ops = line->ops;
-    const char *address = address_of(t->config, line);
+    const char *address = address_at(t->config, line->address);
     if (!address)
         return SM_OK;
     const struct port *shared = find_port(t, ops, address);
@@ -215,7 +230,7 @@ static enum sm_rc open_ports(struct sm_topology *t, struct sm_err *err)
 {
     enum sm_rc rc = SM_OK;
     for (unsigned i = 0; i < SM_ARRAY_LEN(receiver_lines) && rc == SM_OK; i++)
-        rc = open_port(t, &receiver_lines[i], err);
+        rc = name_listener(open_port(t, &receiver_lines[i], err), receiver_lines[i].address, err);
     return rc;
 }
 
@@ -248,7 +263,7 @@ static enum sm_rc open_admin(struct sm_topology *t, struct sm_err *err)
         return rc;
     t->admin = sm_admin_open(t->loop, &listener, t->metrics, tend, t, &port, err);
     if (err->rc != SM_OK)
-        return err->rc;
+        return name_listener(err->rc, offset, err);
     sm_listeners_watch(t->listeners, offset, sm_admin_counters(t->admin));
     show(t, "Prometheus", "http", t->config->listen.metrics, port, "/metrics", listener.door.tls != NULL);
     return SM_OK;
@@ -289,7 +304,7 @@ static enum sm_rc open_query(struct sm_topology *t, struct sm_err *err)
         return SM_OK;
     enum sm_rc rc = sm_listeners_fill(t->listeners, offset, false, &listener, err);
     if (rc == SM_OK)
-        rc = sm_query_listener_open(t->query, t->loop, &listener, &port, err);
+        rc = name_listener(sm_query_listener_open(t->query, t->loop, &listener, &port, err), offset, err);
     if (rc != SM_OK)
         return rc;
     sm_listeners_watch(t->listeners, offset, sm_query_listener_counters(t->query));

@@ -164,69 +164,34 @@ void sm_json_put_base64(struct sm_buf *out, struct sm_str bytes)
     out->size += size;
 }
 
-/* ---- for people ---- */
-
-static void new_line(struct sm_buf *out, size_t depth)
+static size_t string_size(struct sm_str json, size_t at)
 {
-    sm_buf_putc(out, '\n');
-    for (; depth > 0; depth--)
-        sm_buf_puts(out, "    ");
+    size_t end = at + 1;
+    while (end < json.len && json.ptr[end] != '"')
+        end += json.ptr[end] == '\\' ? 2 : 1;
+    return SM_MIN(end + 1, json.len) - at;
 }
 
-/* Behind the string that begins at i. */
-static size_t string_end(struct sm_str json, size_t i)
+static void put_line(struct sm_buf *out, unsigned indent)
 {
-    for (i++; i < json.len && json.ptr[i] != '"'; i++)
-        i += json.ptr[i] == '\\';
-    return SM_MIN(i + 1, json.len);
+    sm_buf_printf(out, "\n%*s", (int)indent, "");
 }
 
-static bool is_space(char c)
+void sm_json_put_indented(struct sm_buf *out, struct sm_str json, unsigned spaces)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* Opens, unless it is empty. */
-static size_t put_open(struct sm_buf *out, struct sm_str json, size_t i, size_t *depth)
-{
-    sm_buf_putc(out, json.ptr[i++]);
-    while (i < json.len && is_space(json.ptr[i]))
-        i++;
-    if (i < json.len && (json.ptr[i] == '}' || json.ptr[i] == ']')) {
-        sm_buf_putc(out, json.ptr[i]);
-        return i + 1;
-    }
-    new_line(out, ++*depth);
-    return i;
-}
-
-static void put_close(struct sm_buf *out, char c, size_t *depth)
-{
-    *depth -= *depth > 0;
-    new_line(out, *depth);
-    sm_buf_putc(out, c);
-}
-
-void sm_json_put_indented(struct sm_buf *out, struct sm_str json)
-{
-    size_t depth = 0;
-    for (size_t i = 0; i < json.len && !out->overflow;) {
-        size_t next = i + 1;
-        char c = json.ptr[i];
-        if (c == '"') {
-            next = string_end(json, i);
-            sm_buf_put(out, json.ptr + i, next - i);
-        } else if (c == '{' || c == '[') {
-            next = put_open(out, json, i, &depth);
-        } else if (c == '}' || c == ']') {
-            put_close(out, c, &depth);
-        } else if (!is_space(c)) {
-            sm_buf_putc(out, c);
-        }
-        if (c == ',')
-            new_line(out, depth);
+    unsigned indent = 0;
+    for (size_t i = 0, n; i < json.len && !out->overflow; i += n) {
+        char c = json.ptr[i], next = i + 1 < json.len ? json.ptr[i + 1] : '\0';
+        bool opens = c == '{' || c == '[', closes = c == '}' || c == ']', is_empty = opens && (next == '}' || next == ']');
+        n = c == '"' ? string_size(json, i) : is_empty ? 2 : 1;
+        if (closes)
+            put_line(out, indent -= SM_MIN(indent, spaces));
+        sm_buf_put(out, json.ptr + i, n);
         if (c == ':')
             sm_buf_putc(out, ' ');
-        i = next;
+        else if (c == ',')
+            put_line(out, indent);
+        else if (opens && !is_empty)
+            put_line(out, indent += spaces);
     }
 }

@@ -29,9 +29,9 @@ void sm_json_put_double(struct sm_buf *out, double v);
 size_t sm_json_format_uint(uint64_t v, char *out);
 size_t sm_json_format_double(double v, char *out);
 
-/* A document for people: each member and element in a line of its own, four blanks deeper than what it is in, and no other white space
- * outside of strings. Only brackets, commas and strings are looked at. */
-void sm_json_put_indented(struct sm_buf *out, struct sm_str json);
+/* A document without white space between its tokens, as everything here writes it, again for people: one member or element a
+ * line, indented by `spaces` a level, a space behind colons. */
+void sm_json_put_indented(struct sm_buf *out, struct sm_str json, unsigned spaces);
 
 /* RFC 4648 standard alphabet with padding, no quotes. */
 void sm_json_put_base64(struct sm_buf *out, struct sm_str bytes);

@@ -132,7 +132,7 @@ static size_t escape(uint8_t c, char out[4])
 
 static void put_escaped(struct line *l, struct sm_str value)
 {
-    const uint8_t *p = (const uint8_t *)value.ptr, *end = p + value.len;
+    const uint8_t *p = (const uint8_t *)value.ptr, *end = value.len ? p + value.len : p; /* a text of no bytes may be NULL */
     size_t limit = l->len + SM_LOG_VALUE_MAX;
     while (p < end) {
         size_t len = plain_char(p, end);

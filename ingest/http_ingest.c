@@ -1,5 +1,6 @@
 /* Shared by receivers over HTTP. */
 #include "ingest/http_ingest.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 #include <strings.h>
@@ -7,6 +8,7 @@
 enum { HELD_BACK_MAX = 10 };
 
 #define PRESSURE_LOOK_NS (100 * SM_MS)
+#define REFUSALS_TOLD_NS (60 * SM_SEC)
 
 /* Above the soft mark requests are answered at their headers: that costs next to nothing, and the sender knows when to come
  * back. Above the hard mark no further bytes are taken in at all, until the early decisions of the shards have had their
@@ -68,6 +70,17 @@ static void refuse(struct sm_receiver *r, struct sm_submit *result, enum sm_rc r
     snprintf(result->text, sizeof result->text, "%s", text);
 }
 
+/* Who sends what cannot be read, and why; senders seldom show their own users the reply. Once in a while is enough to find them. */
+static void note_refused(struct sm_receiver *r, const struct sm_http_exchange *x, const struct sm_submit *result)
+{
+    int64_t now_ns = sm_http_wall_ns(x);
+    if (result->rc == SM_OK || result->rc == SM_E_AGAIN || now_ns - r->refusal_told_ns < REFUSALS_TOLD_NS)
+        return;
+    r->refusal_told_ns = now_ns;
+    sm_log(SM_LOG_WARN, "payload_refused", sm_kv("path", x->path), sm_kv("reason", result->text),
+           sm_kv("user_agent", sm_http_header(x, SM_STR("user-agent"))), sm_kv("hint", "further ones within a minute are only counted"));
+}
+
 static const char *inflate_text(enum sm_rc rc)
 {
     switch (rc) {
@@ -99,6 +112,7 @@ struct sm_payload *sm_http_ingest_take(struct sm_receiver *r, struct sm_http_exc
                                &inflated);
     if (rc != SM_OK) {
         refuse(r, result, rc == SM_E_NOMEM ? SM_E_AGAIN : rc, inflate_text(rc));
+        note_refused(r, x, result);
         return NULL;
     }
     return inflated;
@@ -109,6 +123,7 @@ void sm_http_ingest_submit_payload(struct sm_receiver *r, struct sm_http_exchang
 {
     payload->arrived_ns = sm_http_wall_ns(x);
     sm_worker_submit(r->worker, codec, SM_SOURCE_LIVE, &payload, result);
+    note_refused(r, x, result);
 }
 
 bool sm_http_ingest_submit(struct sm_receiver *r, struct sm_http_exchange *x, struct sm_str coding,

@@ -11,6 +11,7 @@ struct sm_receiver {
     struct sm_inflater *inflater;
     struct sm_loop_timer *pressure_timer;
     unsigned held_back; /* looks in a row at which the server was paused */
+    int64_t refusal_told_ns; /* when the log last told of a refused payload */
     void *own; /* what else a receiver keeps; its close frees it */
 };
 

@@ -95,19 +95,20 @@ void sm_query_fail(struct sm_str path, uint16_t status, const char *text, struct
     apis[i]->fail(reply, status, text);
 }
 
-/* prettyPrint, as in Jaeger: any value but "false". What would be too large with blanks stays without. */
-static void indent(const struct sm_query_request *r, struct sm_query_reply *reply)
+/* prettyPrint, as the links of Jaeger's UI have it ("Trace JSON"): any value but "false", here for every reply that is JSON. What would
+ * be too large with blanks stays without. */
+static void indent_if_asked(const struct sm_query_request *r, struct sm_query_reply *reply)
 {
+    enum { SPACES = 4 };
     struct sm_str wish = sm_query_param(r, "prettyPrint");
-    struct sm_buf text = {.size_max = SM_QUERY_REPLY_BYTES_MAX};
-    if (wish.len == 0 || sm_str_eq(wish, SM_STR("false")) || strcmp(reply->content_type, "application/json") != 0)
+    struct sm_buf text = {.size_max = reply->body.size_max};
+    if (wish.len == 0 || sm_str_eq(wish, SM_STR("false")) || strcmp(reply->content_type, "application/json") != 0 || reply->body.overflow)
         return;
-    sm_json_put_indented(&text, sm_buf_str(&reply->body));
+    sm_json_put_indented(&text, sm_buf_str(&reply->body), SPACES);
     if (text.overflow) {
         sm_buf_fini(&text);
         return;
     }
-    text.size_max = 0;
     sm_buf_fini(&reply->body);
     reply->body = text;
 }
@@ -124,6 +125,7 @@ static void handle(struct sm_query *q, enum sm_query_method method, struct sm_st
     reply->content_type = "application/json";
     reply->body.size_max = SM_QUERY_REPLY_BYTES_MAX;
     route->handle(q, r, reply);
+    indent_if_asked(r, reply);
     reply->body.size_max = 0;
     if (reply->body.overflow)
         sm_query_fail(path, 500, "the reply would be larger than 256 MiB: ask for fewer traces", reply);
@@ -137,7 +139,6 @@ static void answer(struct sm_query *q, enum sm_query_method method, struct sm_st
     case SM_OK:
         r.body = body;
         handle(q, method, path, &r, reply);
-        indent(&r, reply);
         sm_query_request_fini(&r);
         return;
     case SM_E_NOTFOUND:

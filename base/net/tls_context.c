@@ -14,7 +14,7 @@ enum { TICKET_SECONDS = 3600 };
 static enum sm_rc complain(struct sm_err *err, const char *file)
 {
     unsigned long code = ERR_get_error();
-    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    const char *reason = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : code ? ERR_reason_error_string(code) : NULL;
     ERR_clear_error();
     return sm_err_set(err, SM_E_INVALID, "%s: %s", file, reason ? reason : "cannot be used");
 }

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, get
 
 
 def test_no_subcommand_shows_usage(spanmill):
@@ -24,7 +24,7 @@ def test_help_lists_every_subcommand(spanmill, arguments):
         assert own.stdout == spanmill("help", name).stdout
 
 
-@pytest.mark.parametrize("arguments", [["version"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["version"], ["--version"], ["-V"]])
 def test_version(spanmill, arguments):
     done = spanmill(*arguments)
     assert done.returncode == 0
@@ -70,6 +70,13 @@ def test_help_metrics(spanmill):
         assert f"  {name} (" in done.stdout
 
 
+def test_every_metric_of_a_daemon_is_in_the_reference(daemon):
+    known = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs/reference/metrics.md").read_text(), re.M))
+    scraped = set(re.findall(r"^# TYPE (\S+)", get(daemon().urls["Prometheus"]), re.M))
+    assert "spanmill_spans_received_total" in scraped
+    assert scraped - known == set()
+
+
 def test_help_reasons(spanmill):
     done = spanmill("help", "reasons")
     assert done.returncode == 0
@@ -93,6 +100,20 @@ def test_check_names_every_problem(spanmill, tmp_path):
         f'{file}:2:3: windows: unknown key "idel"; did you mean "idle"?',
         f'{file}:3:12: windows.max_age: "3x" is not a duration; write for example 500ms, 6s, 1h30m or 7d',
         f'{file}:4:14: log.level: "wran" is none of debug|info|warn|error; did you mean "warn"?',
+    ]
+
+
+def test_check_names_queries_and_contradictions_too(spanmill, tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("rules:\n  - {name: a, when: '{ status = eror }', ratio: 110%}\n")
+    done = spanmill("check", file)
+    assert done.returncode == 2
+    assert [line.split(": ")[:2] for line in done.stderr.splitlines()] == [[f"{file}:2:49", "rules[0].ratio"],
+                                                                         [f"{file}:2:33", "rules[0].when"]]
+    file.write_text("windows: {idle: 2m, max_age: 1m}\nlisten: {otlp_http: ':4318', zipkin: ':4318'}\n")
+    assert spanmill("check", file).stderr.splitlines() == [
+        f"{file}:2:22: listen.otlp_http and listen.zipkin both want :4318",
+        f"{file}:1:30: windows.max_age must not be shorter than windows.idle",
     ]
 
 

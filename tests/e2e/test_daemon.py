@@ -1,6 +1,8 @@
 """Starting, serving, draining, stopping, as an operator sees it."""
+import re
 import signal
 import socket
+import subprocess
 import time
 import urllib.error
 
@@ -49,7 +51,55 @@ def test_a_second_signal_forces_the_end(daemon, collector):
         get(base + "/-/ready")
     assert get(base + "/-/healthy") == "healthy\n"
     assert d.stat("spanmill_sink_spans_queued", sink="collector") == 1
-    assert d.end(signal.SIGTERM, seconds=10) != 0
+
+    def ended():
+        d.ended = True
+        d.process.send_signal(signal.SIGTERM)
+        return d.process.poll() is not None
+
+    poll(ended, "it ends at once", seconds=10)
+    d.reader.join(timeout=10)
+    assert d.process.returncode == 1
+    assert d.event("forced_exit")["signal"] == "Terminated"
+
+
+def test_what_sinks_did_not_get_is_in_the_last_line(daemon, collector):
+    sink = collector(script=[400])
+    d = daemon(*QUICK, sink.sink())
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root"), (1, 2, 1, "child")))[0] == 200
+    poll(lambda: d.stat("spanmill_sink_spans_rejected_total", sink="collector") == 2, "the sink refuses them")
+    assert d.end() == 0
+    assert (d.event("stopped")["spans_stored"], d.event("stopped")["spans_undelivered"]) == ("2", "2")
+
+
+def test_a_signal_that_a_wrapper_sends_again_is_one(daemon, collector):
+    """Ctrl-C reaches the daemon from the terminal, and once more from what it runs under (timeout, npm). Meanwhile it delivers."""
+    sink = collector(script=[503])
+    d = daemon("windows.after_root=1h", "windows.idle=1h", "windows.max_age=1h", sink.sink())
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root")))[0] == 200
+    poll(lambda: d.stat("spanmill_spans_open") == 1, "a span is open")
+    d.process.send_signal(signal.SIGINT)
+    poll(lambda: d.event("draining"), "draining")
+    assert d.end(signal.SIGINT) == 0
+    assert len(sink.spans) == 1 and d.event("stopped")["spans_kept"] == "1"
+
+
+def test_says_what_it_is_and_what_it_has(daemon):
+    d = daemon(config="rules: [{name: all, ratio: 50%}]\n")
+    assert d.event("starting")["config"] == str(d.directory / "spanmill.yaml")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", d.event("starting")["version"])
+    ready = d.event("ready")
+    assert (ready["workers"], ready["memory_budget_bytes"], ready["rules"]) == ("2", str(1 << 30), "1")
+    assert (ready["store"], ready["sinks"]) == (str(d.directory / "data"), "0")
+
+
+def test_sighup_says_what_it_loads(daemon):
+    d = daemon()
+    d.process.send_signal(signal.SIGHUP)
+    poll(lambda: d.event("reload"), "the log says so")
+    assert "other settings need a restart" in d.event("reload")["hint"]
+    assert get(d.urls["Prometheus"].removesuffix("/metrics") + "/-/ready") == "ready\n"
+    assert d.end() == 0
 
 
 def test_a_port_in_use_is_named(spanmill, tmp_path):
@@ -58,7 +108,29 @@ def test_a_port_in_use_is_named(spanmill, tmp_path):
         settings = [f"listen.{name}=off" for name in LISTENERS] + [f"listen.otlp_http={address}", f"store.path={tmp_path / 'd'}"]
         done = spanmill("run", *(word for setting in settings for word in ("--set", setting)))
     assert done.returncode == 1
-    assert "cannot_start" in done.stderr and address in done.stderr
+    assert "cannot_start" in done.stderr
+    assert f'listen.otlp_http: cannot listen on \\"{address}\\": Address already in use' in done.stderr
+
+
+@pytest.mark.parametrize("name", ["query", "metrics", "otlp_grpc"])
+def test_an_address_that_is_not_ours_is_named(spanmill, tmp_path, name):
+    settings = [f"listen.{other}=off" for other in LISTENERS] + [f"listen.{name}=192.0.2.1:0", f"store.path={tmp_path / 'd'}"]
+    done = spanmill("run", *(word for setting in settings for word in ("--set", setting)))
+    assert done.returncode == 1
+    assert f"listen.{name}: cannot listen on" in done.stderr
+
+
+def test_files_that_are_not_there_are_named(spanmill, tmp_path):
+    for key in ("cert", "key"):
+        files = {"cert": tmp_path / "cert.pem", "key": tmp_path / "key.pem"}
+        for file in files.values():
+            file.unlink(missing_ok=True)
+        if key == "key":
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=x", "-keyout", tmp_path / "other.pem",
+                            "-out", files["cert"]], check=True, capture_output=True)
+        done = spanmill("run", "--set", f"tls.cert={files['cert']}", "--set", f"tls.key={files['key']}", "--set", "store.enabled=false")
+        assert done.returncode == 1
+        assert f'why="{files[key]}: No such file or directory"' in done.stderr
 
 
 def test_listeners_can_be_off(daemon):
@@ -160,6 +232,19 @@ def test_bad_and_empty_bodies(daemon, path, content_type, body, status):
     if status == 400:
         assert d.stat("spanmill_payloads_refused_total", reason="undecodable") == 1
     d.check_balance()
+
+
+def test_the_log_tells_who_sends_rubbish(daemon):
+    d = daemon("workers=1")
+    assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "well")))[0] == 200
+    for protocol, path, content_type in (("OTLP HTTP", "/v1/traces", "application/x-protobuf"),
+                                         ("Zipkin", "/api/v2/spans", "application/json")):
+        for name in ("shop/1.2", "cart/3.4"):
+            assert post(d.urls[protocol], b"rubbish", content_type, **{"user-agent": name})[0] == 400
+        told = poll(lambda: [line for line in d.log if line.get("event") == "payload_refused" and line["path"] == path], "the log says so")
+        assert [line["user_agent"] for line in told] == ["shop/1.2"] and told[0]["reason"]
+    assert post(d.urls["Zipkin"], b"rubbish", "application/json", **{"content-encoding": "gzip"})[0] == 400
+    assert d.stat("spanmill_payloads_refused_total", reason="undecodable") == 5
 
 
 def test_spans_that_break_a_limit_are_refused_one_by_one(daemon):

@@ -197,7 +197,7 @@ def test_problems_of_a_recording_are_told(spanmill, tmp_path):
     (tmp_path / "spans").write_bytes(as_protobuf(made.spans)[:-5])
     done = spanmill("graph", tmp_path / "spans")
     assert done.returncode == 0 and edges_of_json(done.stdout)
-    assert "1 records and 0 spans refused" in done.stderr
+    assert "1 record and 0 spans refused; first: " in done.stderr
 
 
 @pytest.mark.parametrize(

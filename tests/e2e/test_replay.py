@@ -96,6 +96,16 @@ def segments(directory):
     return {file.name: file.read_bytes() for file in directory.glob("*.seg")}
 
 
+def test_a_record_that_is_wrong_is_named(spanmill, tmp_path):
+    good = '{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%032x","spanId":"00000000000000aa"}]}]}]}\n'
+    file = tmp_path / "spans.jsonl"
+    file.write_text(good % 1 + good % 2 + "{rubbish\n" + good % 3)
+    done = spanmill("replay", "-q", file)
+    assert done.returncode == 0
+    assert figure(done.stdout, r"spans: (\d+) received") == 3
+    assert f"problems: 1 record and 0 spans refused; first: {file}: record 3: the body is not a valid" in done.stdout
+
+
 def test_into_a_store_writes_the_same_bytes_for_any_number_of_shards(spanmill, daemon, tmp_path, rules):
     file = recording(tmp_path / "spans.otlp", many(600))
     outputs, contents = set(), []

@@ -621,10 +621,11 @@ Test(config, contradictions_are_found)
         {"rules: [{name: a, keep: true, of: arriving}]", "f.yaml:1:10: rules[0]: of has a meaning only with ratio\n"},
         {"rules: [{name: a, keep: true, rate: {burst: 5}}]", "f.yaml:1:10: rules[0]: rate.burst without rate.spans_per_second\n"},
         {"rules: []\nwindows: {idle: 10s, max_age: 5s}",
-         "windows.max_age must not be shorter than windows.after_root and windows.idle\n"},
-        {"windows: {max_age: 2m}\nmemory: {soft: 99%}", "memory.soft must not be above memory.hard\n"},
-        {"memory: {soft: 50%}\nquery: {base_path: x}", "query.base_path must begin with /\n"},
-        {"query: {base_path: /x}\nlisten: {zipkin: :4318, otlp_http: :4318}", "listen.otlp_http and listen.zipkin both want :4318\n"},
+         "f.yaml:2:31: windows.max_age must not be shorter than windows.after_root\n"
+         "f.yaml:2:31: windows.max_age must not be shorter than windows.idle\n"},
+        {"windows: {max_age: 2m}\nmemory: {soft: 99%}", "f.yaml:2:16: memory.soft must not be above memory.hard\n"},
+        {"memory: {soft: 50%}\nquery: {base_path: x}", "f.yaml:2:20: query.base_path must begin with /\n"},
+        {"query: {base_path: /x}\nlisten: {zipkin: :4318, otlp_http: :4318}", "f.yaml:2:36: listen.otlp_http and listen.zipkin both want :4318\n"},
         {"listen: {zipkin: ':0', otlp_http: ':0'}\nsinks: [{name: a, type: otlp_grpc, endpoint: 'grpc://tempo:4317'}]",
          "f.yaml:2:10: sinks[0].endpoint: \"grpc://tempo:4317\" is no endpoint; write for example http://127.0.0.1:4318\n"},
         {"sinks: [{name: a, type: otlp_grpc, endpoint: 'http://:1'}]",
@@ -646,12 +647,24 @@ Test(config, contradictions_are_found)
     }
 }
 
+Test(config, contradictions_are_placed_at_what_was_written)
+{
+    cr_assert_str_eq(load("windows:\n  idle: 1h\n  max_age: 1h"), "");
+    cr_assert_str_eq(set("windows.max_age=30m"), "");
+    cr_expect_str_eq(validate(), "--set: windows.max_age must not be shorter than windows.idle\n");
+    clear();
+    cr_assert_str_eq(set("windows.max_age=1h"), "");
+    cr_assert_str_eq(set("memory.hard=10%"), "");
+    cr_expect_str_eq(validate(), "--set: memory.soft must not be above memory.hard\n");
+}
+
 Test(config, otlp_over_grpc_and_http_may_share_a_port)
 {
     cr_assert_str_eq(load("listen: {otlp_grpc: :4319, otlp_http: :4319}"), "");
     cr_expect_str_eq(validate(), "");
     cr_assert_str_eq(load("listen: {query: :4319}"), "");
-    cr_expect_str_eq(validate(), "listen.otlp_grpc and listen.query both want :4319\nlisten.otlp_http and listen.query both want :4319\n");
+    cr_expect_str_eq(validate(), "f.yaml:1:21: listen.otlp_grpc and listen.query both want :4319\n"
+                                 "f.yaml:1:39: listen.otlp_http and listen.query both want :4319\n");
 }
 
 /* ---- help ---- */

@@ -112,9 +112,9 @@ Test(config_listeners, contradictions)
     const struct {
         const char *yaml, *problem;
     } cases[] = {
-        {"tls: {cert: a}", "tls.cert and tls.key belong together\n"},
-        {"tls: {key: a}", "tls.cert and tls.key belong together\n"},
-        {"tls: {client_ca: a}", "tls.client_ca has a meaning only with tls.cert\n"},
+        {"tls: {cert: a}", "f.yaml:1:13: tls.cert and tls.key belong together\n"},
+        {"tls: {key: a}", "f.yaml:1:12: tls.cert and tls.key belong together\n"},
+        {"tls: {client_ca: a}", "f.yaml:1:18: tls.client_ca has a meaning only with tls.cert\n"},
         {"listeners: [{name: zipkn}]", "f.yaml:1:14: listeners[0].name: there is no listen.zipkn; did you mean \"zipkin\"?\n"},
         {"listeners: [{name: zipkin}, {name: zipkin}]", "f.yaml:1:30: listeners[1]: the name \"zipkin\" is taken\n"},
         {"listeners: [{name: jaeger_udp_binary}]",
@@ -123,14 +123,14 @@ Test(config_listeners, contradictions)
                                                         "f.yaml:1:14: listener zipkin: a tls.cert of its own needs a tls.key of its own\n"},
         {"tls: {cert: a, key: b}\nlisteners: [{name: zipkin, tls: {cert: c}}]",
          "f.yaml:2:14: listener zipkin: a tls.cert of its own needs a tls.key of its own\n"},
-        {"listen: {jaeger_udp_binary: 'unix:/a'}", "listen.jaeger_udp_binary: datagrams need host:port\n"},
-        {"listen: {otlp_grpc: 'unix:/a', zipkin: 'unix:/a'}", "listen.otlp_grpc and listen.zipkin both want unix:/a\n"},
+        {"listen: {jaeger_udp_binary: 'unix:/a'}", "f.yaml:1:30: listen.jaeger_udp_binary: datagrams need host:port\n"},
+        {"listen: {otlp_grpc: 'unix:/a', zipkin: 'unix:/a'}", "f.yaml:1:22: listen.otlp_grpc and listen.zipkin both want unix:/a\n"},
         {"listen: {otlp_grpc: ':1', otlp_http: ':1'}\nlisteners: [{name: otlp_http, tls: {cert: a, key: b}}]",
          "f.yaml:2:14: listeners[0]: otlp_http is at the address of otlp_grpc, whose settings hold for both\n"},
-        {"listen: {socket_mode: '0999'}", "listen.socket_mode: \"0999\" is no mode; write for example 0660\n"},
-        {"listen: {socket_mode: '7777'}", "listen.socket_mode: \"7777\" is no mode; write for example 0660\n"},
+        {"listen: {socket_mode: '0999'}", "f.yaml:1:24: listen.socket_mode: \"0999\" is no mode; write for example 0660\n"},
+        {"listen: {socket_mode: '7777'}", "f.yaml:1:24: listen.socket_mode: \"7777\" is no mode; write for example 0660\n"},
         {"cors: {origins: [app.example]}",
-         "cors: \"app.example\" is no origin; write for example https://app.example.com or https://*.example.com\n"},
+         "f.yaml:1:18: cors: \"app.example\" is no origin; write for example https://app.example.com or https://*.example.com\n"},
         {"listeners: [{name: zipkin, cors: {origins: [x]}}]",
          "f.yaml:1:14: listeners[].cors.origins: \"x\" is no origin; write for example https://app.example.com or "
          "https://*.example.com\n"},

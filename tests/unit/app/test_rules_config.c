@@ -30,7 +30,7 @@ Test(rules_config, good_rules_compile_to_a_policy)
          "  - {name: b, when: '{ span.http.method = \"GET\" }', ratio: 10%, of: arriving}\n"
          "  - {name: c, rate: {spans_per_second: 5}, else: next}\n"
          "  - {name: d, drop: true}\n");
-    sm_rules_config_check(config, &report);
+    sm_rules_config_check(config, true, &report);
     cr_assert_eq(report.count, 0u);
     struct sm_wanted *wanted = sm_wanted_new(1);
     struct sm_rules *rules;
@@ -55,13 +55,29 @@ Test(rules_config, every_wrong_query_is_reported_where_it_stands)
          "        && name =~ \"(\" }\n"
          "    keep: true\n"
          "  - {name: d, when: '{ status = ${SM_TEST_NOT_SET:-eror} }', keep: true}\n");
-    sm_rules_config_check(config, &report);
+    sm_rules_config_check(config, true, &report);
     const char *text = sm_config_report_text(&report);
     cr_expect_eq(report.count, 3u, "%s", text);
     cr_expect_not_null(strstr(text, "f.yaml:2:33: rules[0].when: "), "%s", text);
     cr_expect_not_null(strstr(text, "\nf.yaml:7:20: rules[2].when: "), "%s", text);
     cr_expect_not_null(strstr(text, "\nf.yaml:9:22: rules[3].when: "), "%s", text);
     cr_expect_not_null(strstr(text, "(line 1, column 12 of the query)\n"), "%s", text);
+}
+
+Test(rules_config, queries_are_looked_at_beside_other_mistakes)
+{
+    cr_assert_not(sm_config_load_text(config, "f.yaml",
+                                      SM_STR("rules:\n"
+                                             "  - {name: a, when: '{ status = eror }', ratio: 110%}\n"
+                                             "  - {name: a, when: '{ status = error }', wen: x}\n"
+                                             "  - {when: '{ kind = sever }'}\n"),
+                                      &report));
+    unsigned before = report.count;
+    sm_rules_config_check(config, false, &report);
+    const char *text = sm_config_report_text(&report);
+    cr_expect_eq(report.count, before + 2, "%s", text);
+    cr_expect_not_null(strstr(text, "\nf.yaml:2:33: rules[0].when: "), "%s", text);
+    cr_expect_not_null(strstr(text, "\nf.yaml:4:22: rules[2].when: "), "%s", text);
 }
 
 Test(rules_config, compile_names_the_first_mistake)
@@ -84,6 +100,6 @@ Test(rules_config, more_attribute_keys_than_the_table_holds_is_no_mistake)
     sm_buf_putc(&yaml, '\0');
     load((const char *)yaml.data);
     sm_buf_fini(&yaml);
-    sm_rules_config_check(config, &report);
+    sm_rules_config_check(config, true, &report);
     cr_expect_eq(report.count, 0u, "%s", sm_config_report_text(&report));
 }

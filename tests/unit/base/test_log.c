@@ -95,6 +95,7 @@ Test(log, values_are_quoted_and_escaped)
     } cases[] = {
         {SM_STR("plain-1.2:3/x"), "plain-1.2:3/x\n"},
         {SM_STR(""), "\"\"\n"},
+        {{NULL, 0}, "\"\"\n"},
         {SM_STR("two words"), "\"two words\"\n"},
         {SM_STR("a=b"), "\"a=b\"\n"},
         {SM_STR("say \"hi\" \\o/"), "\"say \\\"hi\\\" \\\\o/\"\n"},

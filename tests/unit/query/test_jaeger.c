@@ -95,6 +95,20 @@ Test(jaeger, names)
     qx_close(q);
 }
 
+Test(jaeger, indented_when_asked)
+{
+    struct qx *q = open_shop();
+    qx_expect(q, "/api/services?prettyPrint=true", 200,
+              "{\n    \"data\": [\n        \"cart\",\n        \"gateway\"\n    ],\n    \"total\": 2,\n    \"limit\": 0,\n"
+              "    \"offset\": 0,\n    \"errors\": null\n}");
+    qx_expect(q, "/api/services?prettyPrint=false", 200,
+              "{\"data\":[\"cart\",\"gateway\"],\"total\":2,\"limit\":0,\"offset\":0,\"errors\":null}");
+    qx_expect(q, "/api/traces/ff?prettyPrint=1", 404,
+              "{\n    \"data\": null,\n    \"total\": 0,\n    \"limit\": 0,\n    \"offset\": 0,\n    \"errors\": [\n        {\n"
+              "            \"code\": 404,\n            \"msg\": \"trace not found\"\n        }\n    ]\n}");
+    qx_close(q);
+}
+
 Test(jaeger, search_finds_by_every_parameter)
 {
     static const struct {
