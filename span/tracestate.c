@@ -104,13 +104,7 @@ void sm_tracestate_parse(struct sm_str text, struct sm_tracestate *out)
 
 struct sm_str sm_tracestate_of_span(const uint8_t *bytes, size_t size)
 {
-    struct sm_str found = {NULL, 0};
-    const uint8_t *p = bytes, *end = sm_pb_end(bytes, size);
-    struct sm_pb_field f;
-    while (sm_pb_next(&p, end, &f))
-        if (f.number == SM_OTLP_TRACE_STATE && f.wire == SM_PB_BYTES)
-            found = sm_str(f.bytes, f.size);
-    return found;
+    return sm_pb_last_bytes(sm_str(bytes, size), SM_OTLP_TRACE_STATE);
 }
 
 struct writer {
