@@ -236,24 +236,6 @@ static bool put_private(struct sm_zipkin_in *z, struct sm_private *priv)
     return true;
 }
 
-static void fill_head(struct sm_zipkin_in *z)
-{
-    struct sm_build *b = &z->build;
-    struct sm_span *s = b->head;
-    s->span_id = z->id;
-    s->parent_id = z->parent_id;
-    s->start_ns = z->timestamp_us * 1000;
-    s->duration_ns = z->duration_us * 1000;
-    s->scope_id = z->scope_id;
-    s->kind_status |= (uint8_t)z->kind;
-    if (z->timestamp_us == 0)
-        s->flags |= SM_SPAN_NO_START;
-    if (z->duration_us == 0)
-        s->flags |= SM_SPAN_NO_DURATION;
-    struct sm_str name = z->name_size ? sm_str(b->arena->data + z->name_at, z->name_size) : (struct sm_str){"", 0};
-    s->name_id = sm_names_cache_id(b->d->names_cache, name);
-}
-
 bool sm_zipkin_commit(struct sm_zipkin_in *z, enum sm_origin origin)
 {
     struct sm_build *b = &z->build;
@@ -273,8 +255,12 @@ bool sm_zipkin_commit(struct sm_zipkin_in *z, enum sm_origin origin)
     uint64_t start_ns = z->timestamp_us * 1000;
     uint64_t end_ns = start_ns && z->duration_us ? start_ns + z->duration_us * 1000 : 0;
     sm_build_front(b, z->trace, z->id, z->parent_id, z->kind, start_ns, end_ns);
-    if (b->reject == SM_REJECT_COUNT)
-        fill_head(z);
+    b->head->duration_ns = z->duration_us * 1000; /* also without a start */
+    if (z->duration_us == 0)
+        b->head->flags |= SM_SPAN_NO_DURATION;
+    b->head->scope_id = z->scope_id;
+    if (SM_LIKELY(b->reject == SM_REJECT_COUNT))
+        sm_build_name(b, z->name_at, z->name_size);
     sm_build_commit(b, z->trace);
     return true;
 }
