@@ -243,4 +243,7 @@ bool sm_json_number_int64(const struct sm_json_number *number, int64_t *value);
 bool sm_json_number_uint64(const struct sm_json_number *number, uint64_t *value);
 double sm_json_number_double(const struct sm_json_number *number);
 
+/* A double as protobuf's JSON form has it in quotes: a number, "NaN", "Infinity" or "-Infinity". False: it is something else. */
+bool sm_json_double_parse(struct sm_str text, double *value);
+
 #endif

@@ -223,26 +223,18 @@ static void read_int_value(struct reader *r)
 
 static void read_double_value(struct reader *r)
 {
-    static const struct {
-        const char *name;
-        double value;
-    } names[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
     struct sm_json_number n;
     struct sm_json_text text;
-    if (sm_json_peek(&r->j) == SM_JSON_STRING) {
-        struct sm_json before = r->j;
-        if (!sm_json_string(&r->j, &text))
-            return;
-        for (size_t i = 0; i < SM_ARRAY_LEN(names); i++) {
-            if (sm_str_eq(sm_str(text.ptr, text.len), sm_str_c(names[i].name))) {
-                put_double(r, names[i].value);
-                return;
-            }
-        }
-        r->j = before;
+    double d;
+    if (sm_json_peek(&r->j) != SM_JSON_STRING) {
+        if (read_number(r, &n))
+            put_double(r, sm_json_number_double(&n));
+    } else if (sm_json_string(&r->j, &text)) {
+        if (sm_json_double_parse(sm_str(text.ptr, text.len), &d))
+            put_double(r, d);
+        else
+            (void)fail(r, "expected a number");
     }
-    if (read_number(r, &n))
-        put_double(r, sm_json_number_double(&n));
 }
 
 /* KeyValue{key=1, value=2} as a field of whatever is being written. Returns the offset of the AnyValue's length, 0 when the
