@@ -30,9 +30,10 @@ void sm_zipkin_json_bool(struct sm_json *j, bool *value);
 /* 0: null, zero or negative. */
 uint16_t sm_zipkin_json_port(struct sm_json *j);
 
-/* Ids in a text without escapes that was just read. An empty parent or one of zeros is none. */
-void sm_zipkin_json_trace_id(struct sm_json *j, struct sm_str text, struct sm_trace_id *id);
-void sm_zipkin_json_id(struct sm_json *j, struct sm_str text, uint64_t *id);
-void sm_zipkin_json_parent_id(struct sm_json *j, struct sm_str text, uint64_t *id);
+/* Ids. False at errors and for null, which leaves the id as it is. */
+bool sm_zipkin_json_trace_id(struct sm_json *j, struct sm_trace_id *id);
+bool sm_zipkin_json_id(struct sm_json *j, uint64_t *id);
+/* 0: null, empty or all zeros: there is none. */
+uint64_t sm_zipkin_json_parent_id(struct sm_json *j);
 
 #endif
