@@ -4,6 +4,7 @@
 #include "app/config_value.h"
 #include "app/config_yaml.h"
 #include "app/kafka_config.h"
+#include "app/receivers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -272,40 +273,20 @@ static void validate_sinks(const struct sm_config_sinks *sinks, struct sm_config
     }
 }
 
-/* Receivers that speak both gRPC and HTTP on any port. */
-static bool may_share(const char *a, const char *b)
-{
-    static const char *const receivers[] = {"otlp_", "jaeger_sampling"};
-    for (size_t i = 0; i < SM_ARRAY_LEN(receivers); i++) {
-        size_t n = strlen(receivers[i]);
-        if (strncmp(a, receivers[i], n) == 0 && strncmp(b, receivers[i], n) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* No two listeners may want the same port, but for those of one receiver; port 0 is never the same. */
+/* No two listeners may want the same port, but for those of one receiver, which speaks both of its protocols on any. */
 static void validate_listeners(const struct sm_config *c, struct sm_config_report *report)
 {
-    const struct {
-        const char *key, *address;
-    } all[] = {{"otlp_grpc", c->listen.otlp_grpc},
-               {"otlp_http", c->listen.otlp_http},
-               {"zipkin", c->listen.zipkin},
-               {"jaeger_udp_compact", c->listen.jaeger_udp_compact},
-               {"jaeger_udp_binary", c->listen.jaeger_udp_binary},
-               {"jaeger_http", c->listen.jaeger_http},
-               {"jaeger_grpc", c->listen.jaeger_grpc},
-               {"jaeger_sampling", c->listen.jaeger_sampling},
-               {"jaeger_sampling_grpc", c->listen.jaeger_sampling_grpc},
-               {"query", c->listen.query},
-               {"metrics", c->listen.metrics}};
-    for (size_t i = 0; i < SM_ARRAY_LEN(all); i++)
-        for (size_t j = 0; j < i; j++)
-            if (all[i].address && all[j].address && strcmp(all[i].address, all[j].address) == 0 &&
-                strcmp(strrchr(all[i].address, ':'), ":0") != 0 && !may_share(all[j].key, all[i].key))
-                sm_config_report_add(report, NULL, "listen.%s and listen.%s both want %s", all[j].key, all[i].key,
-                                     all[i].address);
+    const char *name, *other_name;
+    size_t offset, other_offset;
+    for (unsigned i = 0; sm_config_listeners_at(i, &name, &offset); i++) {
+        const char *address = *(char *const *)((const char *)c + offset);
+        const struct sm_receiver_ops *receiver = sm_receivers_at(offset);
+        for (unsigned k = 0; k < i && sm_config_listeners_at(k, &other_name, &other_offset); k++) {
+            const char *other = *(char *const *)((const char *)c + other_offset);
+            if (sm_receivers_meet(address, other) && !(receiver && receiver == sm_receivers_at(other_offset)))
+                sm_config_report_add(report, NULL, "listen.%s and listen.%s both want %s", other_name, name, address);
+        }
+    }
 }
 
 bool sm_config_validate(const struct sm_config *c, struct sm_config_report *report)
