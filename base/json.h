@@ -218,6 +218,7 @@ SM_INLINE bool sm_json_null(struct sm_json *j)
     return true;
 }
 
+/* A value of this type; anything else is an error. A number beyond a double's range is one, too. */
 bool sm_json_bool(struct sm_json *j, bool *value);
 bool sm_json_number(struct sm_json *j, struct sm_json_number *number);
 
