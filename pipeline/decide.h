@@ -9,7 +9,7 @@
 
 struct sm_shard;
 
-/* Closes the window of a trace that is out of the wheel, and takes the trace: afterwards it is freed, parked or with the sinks. */
+/* Closes the window of a trace that is out of the wheel, and takes the trace: it is freed, parked or with the sinks then. */
 void sm_decide_seal(struct sm_shard *s, struct sm_trace *t, enum sm_trigger trigger, int64_t now_ns);
 
 /* Posts the tick that ends at now_ns: what parked since the last one asks its limiters. The tick before must be settled. */
