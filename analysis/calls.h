@@ -37,11 +37,14 @@ struct sm_calls {
 
 void sm_calls_delta_init(struct sm_calls_delta *d);
 void sm_calls_delta_fini(struct sm_calls_delta *d);
+/* Forgets the changes, keeps the memory. */
 void sm_calls_delta_clear(struct sm_calls_delta *d);
+/* One call more. The delta is of a fixed size: a call that it has no room for is counted in d->overflowed. */
 void sm_calls_delta_add(struct sm_calls_delta *d, const struct sm_call *call, uint64_t arrived_ns);
 
 void sm_calls_init(struct sm_calls *c, uint32_t series_max, uint64_t stale_ns);
 void sm_calls_fini(struct sm_calls *c);
+/* Adds what a shard shipped; a call's arrival moves the times since when and until when its series counts. */
 void sm_calls_merge(struct sm_calls *c, const struct sm_calls_delta *d);
 /* Forgets series that had no call for stale_ns. */
 void sm_calls_expire(struct sm_calls *c, uint64_t now_ns);

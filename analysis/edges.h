@@ -50,6 +50,7 @@ struct sm_edges {
 void sm_edges_init(struct sm_edges *e, const struct sm_edges_config *config);
 void sm_edges_fini(struct sm_edges *e);
 
+/* Adds calls to their minute, within the limits above; the latency is copied. */
 void sm_edges_add(struct sm_edges *e, const struct sm_edge_calls *calls);
 
 /* Joins and forgets what is due. Cheap when nothing is. */

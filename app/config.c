@@ -4,6 +4,7 @@
 #include "app/config_value.h"
 #include "app/config_yaml.h"
 #include "app/kafka_config.h"
+#include "app/receivers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -290,40 +291,29 @@ static void validate_sinks(const struct sm_config_sinks *sinks, struct sm_config
     }
 }
 
-/* Receivers that speak both gRPC and HTTP on any port. */
-static bool may_share(const char *a, const char *b)
+static void report_meeting(const struct sm_config *c, const char *name, const char *other_name, const char *address,
+                           struct sm_config_report *report)
 {
-    static const char *const receivers[] = {"listen.otlp_", "listen.jaeger_sampling"};
-    for (size_t i = 0; i < SM_ARRAY_LEN(receivers); i++) {
-        size_t n = strlen(receivers[i]);
-        if (strncmp(a, receivers[i], n) == 0 && strncmp(b, receivers[i], n) == 0)
-            return true;
-    }
-    return false;
+    char key[64], other_key[64];
+    snprintf(key, sizeof key, "listen.%s", name);
+    snprintf(other_key, sizeof other_key, "listen.%s", other_name);
+    sm_config_report_add(report, place_of_either(c, key, other_key), "%s and %s both want %s", key, other_key, address);
 }
 
-/* No two listeners may want the same port, but for those of one receiver; port 0 is never the same. */
+/* No two listeners may want the same port, but for those of one receiver, which speaks both of its protocols on any. */
 static void validate_listeners(const struct sm_config *c, struct sm_config_report *report)
 {
-    const struct {
-        const char *key, *address;
-    } all[] = {{"listen.otlp_grpc", c->listen.otlp_grpc},
-               {"listen.otlp_http", c->listen.otlp_http},
-               {"listen.zipkin", c->listen.zipkin},
-               {"listen.jaeger_udp_compact", c->listen.jaeger_udp_compact},
-               {"listen.jaeger_udp_binary", c->listen.jaeger_udp_binary},
-               {"listen.jaeger_http", c->listen.jaeger_http},
-               {"listen.jaeger_grpc", c->listen.jaeger_grpc},
-               {"listen.jaeger_sampling", c->listen.jaeger_sampling},
-               {"listen.jaeger_sampling_grpc", c->listen.jaeger_sampling_grpc},
-               {"listen.query", c->listen.query},
-               {"listen.metrics", c->listen.metrics}};
-    for (size_t i = 0; i < SM_ARRAY_LEN(all); i++)
-        for (size_t j = 0; j < i; j++)
-            if (all[i].address && all[j].address && strcmp(all[i].address, all[j].address) == 0 &&
-                strcmp(strrchr(all[i].address, ':'), ":0") != 0 && !may_share(all[j].key, all[i].key))
-                sm_config_report_add(report, place_of_either(c, all[j].key, all[i].key), "%s and %s both want %s", all[j].key,
-                                     all[i].key, all[i].address);
+    const char *name, *other_name;
+    size_t offset, other_offset;
+    for (unsigned i = 0; sm_config_listeners_at(i, &name, &offset); i++) {
+        const char *address = *(char *const *)((const char *)c + offset);
+        const struct sm_receiver_ops *receiver = sm_receivers_at(offset);
+        for (unsigned k = 0; k < i && sm_config_listeners_at(k, &other_name, &other_offset); k++) {
+            const char *other = *(char *const *)((const char *)c + other_offset);
+            if (sm_receivers_meet(address, other) && !(receiver && receiver == sm_receivers_at(other_offset)))
+                report_meeting(c, other_name, name, address, report);
+        }
+    }
 }
 
 static void report_order(const struct sm_config *c, const char *key, const char *relation, const char *other,

@@ -204,9 +204,11 @@ struct sm_config_kafkas {
 struct sm_config {
     uint32_t workers;
     struct {
-        char *otlp_grpc, *otlp_http, *zipkin, *query, *metrics; /* NULL: off */
-        char *jaeger_udp_compact, *jaeger_udp_binary, *jaeger_http, *jaeger_grpc, *jaeger_sampling, *jaeger_sampling_grpc;
-        char *zeromq_pull, *zeromq_router;
+        /* NULL: off. Those of receivers have the names of their keys. */
+#define SM_RECEIVER(key, ...) char *key;
+#include "app/receivers.def"
+#undef SM_RECEIVER
+        char *query, *metrics;
         char *socket_mode; /* octal */
     } listen;
     struct sm_config_kafkas kafka;

@@ -2,6 +2,7 @@
 #include "app/config_listeners.h"
 #include "app/config_key.h"
 #include "app/config_yaml.h"
+#include "app/receivers.h"
 #include "base/nearest.h"
 #include "base/net/cors.h"
 #include "base/net/unix_socket.h"
@@ -167,13 +168,16 @@ static void validate_door(const struct sm_config *c, const char *name, const cha
 }
 
 /* One receiver at one address is opened once, with the settings of the first. */
-static void validate_follower(const struct sm_config *c, const char *first, const char *address, const char *second,
-                              const char *its_address, struct sm_config_report *report)
+static void validate_followers(const struct sm_config *c, struct sm_config_report *report)
 {
-    const struct sm_config_listener *own = find_own(c, second);
-    if (own && address && its_address && strcmp(address, its_address) == 0 && strcmp(strrchr(address, ':'), ":0") != 0)
-        sm_config_report_add(report, &own->pos, "listeners[%zu]: %s is at the address of %s, whose settings hold for both",
-                             (size_t)(own - c->listeners.items), second, first);
+    for (const struct sm_receivers_line *line = sm_receivers; line < sm_receivers + SM_RECEIVERS_COUNT; line++) {
+        const struct sm_config_listener *own = find_own(c, line->key);
+        for (const struct sm_receivers_line *first = sm_receivers; own && first < line; first++) {
+            if (first->ops == line->ops && sm_receivers_meet(sm_receivers_address(c, first), sm_receivers_address(c, line)))
+                sm_config_report_add(report, &own->pos, "listeners[%zu]: %s is at the address of %s, whose settings hold for both",
+                                     (size_t)(own - c->listeners.items), line->key, first->key);
+        }
+    }
 }
 
 static void validate_origins(const struct sm_config_strings *origins, const struct sm_config_strings *headers, const char *key,
@@ -212,8 +216,7 @@ void sm_config_listeners_validate(const struct sm_config *c, struct sm_config_re
         validate_name(c, i, report);
         validate_origins(&own->cors.origins, &c->cors.headers, "listeners[].cors.origins", &own->pos, report);
     }
-    validate_follower(c, "otlp_grpc", c->listen.otlp_grpc, "otlp_http", c->listen.otlp_http, report);
-    validate_follower(c, "jaeger_sampling", c->listen.jaeger_sampling, "jaeger_sampling_grpc", c->listen.jaeger_sampling_grpc, report);
+    validate_followers(c, report);
     for (unsigned i = 0; sm_config_listeners_at(i, &name, &offset); i++) {
         const char *address = *(char *const *)((const char *)c + offset);
         if (address)

@@ -32,7 +32,7 @@ static void header_lines_free(char **lines)
     free(lines);
 }
 
-static void *make_otlp(const struct sm_config_sink *c)
+static void *make_otlp(const struct sm_config_sink *c, void *(*make)(const struct sm_otlp_options *options))
 {
     char **headers = header_lines(&c->headers);
     struct sm_otlp_options options = {
@@ -47,17 +47,36 @@ static void *make_otlp(const struct sm_config_sink *c)
         .key_file = c->tls.key,
         .insecure = c->tls.insecure,
     };
-    void *sink = c->type == SM_CONFIG_SINK_OTLP_GRPC ? sm_otlp_grpc_new(&options) : sm_otlp_http_new(&options);
+    void *sink = make(&options);
     header_lines_free(headers);
     return sink;
 }
+
+static void *make_otlp_grpc(const struct sm_config_sink *c)
+{
+    return make_otlp(c, sm_otlp_grpc_new);
+}
+
+static void *make_otlp_http(const struct sm_config_sink *c)
+{
+    return make_otlp(c, sm_otlp_http_new);
+}
+
+/* Every type of sink: one row each. */
+static const struct {
+    const struct sm_sink_ops *ops;
+    void *(*make)(const struct sm_config_sink *c);
+} types[] = {
+    [SM_CONFIG_SINK_OTLP_GRPC] = {&sm_otlp_grpc_ops, make_otlp_grpc},
+    [SM_CONFIG_SINK_OTLP_HTTP] = {&sm_otlp_http_ops, make_otlp_http},
+};
 
 struct sm_fanout_sink sm_sinks_config_make(const struct sm_config_sink *c)
 {
     return (struct sm_fanout_sink){
         .name = c->name,
-        .ops = c->type == SM_CONFIG_SINK_OTLP_GRPC ? &sm_otlp_grpc_ops : &sm_otlp_http_ops,
-        .sink = make_otlp(c),
+        .ops = types[c->type].ops,
+        .sink = types[c->type].make(c),
         .batch_spans_max = c->batch.spans_max,
         .batch_bytes_max = c->batch.bytes_max,
         .batch_linger_ns = c->batch.linger_ns,

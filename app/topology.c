@@ -9,23 +9,22 @@
 #include "app/listeners.h"
 #include "app/own_metrics.h"
 #include "app/query_listener.h"
+#include "app/receivers.h"
 #include "app/sinks_config.h"
 #include "app/store_config.h"
 #include "base/clock.h"
 #include "base/net/loop.h"
 #include "base/net/tcp.h"
 #include "base/net/unix_socket.h"
-#include "ingest/receiver.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum {
-    RECEIVERS_MAX = 16,
     TEND_NS = 500 * 1000 * 1000,
     FILES_LOOK_S = 3,
-    LISTENERS_MAX = RECEIVERS_MAX + 2,
+    LISTENERS_MAX = SM_RECEIVERS_COUNT + 2,
 };
 #define KAFKA_LEAVE_NS (5 * SM_SEC)
 
@@ -53,7 +52,7 @@ struct sm_topology {
     struct sm_graph_log *graph_log; /* NULL: without store, or without graph */
     struct sm_engine *engine;
     struct sm_query_listener *query;
-    struct port ports[RECEIVERS_MAX];
+    struct port ports[SM_RECEIVERS_COUNT];
     unsigned port_count;
     struct sm_kafka_set *kafka;
     struct sm_files *files; /* NULL: none are followed */
@@ -91,35 +90,6 @@ static void show_url(struct sm_topology *t, const char *name, const char *url)
     snprintf(l->url, sizeof l->url, "%s", url);
 }
 
-/* Every receiver: one line each. */
-static const struct receiver_line {
-    const char *name, *scheme, *path; /* for people */
-    const struct sm_receiver_ops *ops;
-    size_t address; /* of its setting in struct sm_config */
-} receiver_lines[] = {
-    {"OTLP gRPC", "http", "", &sm_receiver_otlp, offsetof(struct sm_config, listen.otlp_grpc)},
-    {"OTLP HTTP", "http", "/v1/traces", &sm_receiver_otlp, offsetof(struct sm_config, listen.otlp_http)},
-    {"Zipkin", "http", "/api/v2/spans", &sm_receiver_zipkin, offsetof(struct sm_config, listen.zipkin)},
-    {"Jaeger UDP compact", "udp", "", &sm_receiver_jaeger_compact, offsetof(struct sm_config, listen.jaeger_udp_compact)},
-    {"Jaeger UDP binary", "udp", "", &sm_receiver_jaeger_binary, offsetof(struct sm_config, listen.jaeger_udp_binary)},
-    {"Jaeger HTTP", "http", "/api/traces", &sm_receiver_jaeger_http, offsetof(struct sm_config, listen.jaeger_http)},
-    {"Jaeger gRPC", "http", "", &sm_receiver_jaeger_grpc, offsetof(struct sm_config, listen.jaeger_grpc)},
-    {"Jaeger sampling", "http", "/sampling", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling)},
-    {"Jaeger sampling gRPC", "http", "", &sm_receiver_jaeger_sampling, offsetof(struct sm_config, listen.jaeger_sampling_grpc)},
-    {"ZeroMQ PULL", "", "", &sm_receiver_zeromq_pull, offsetof(struct sm_config, listen.zeromq_pull)},
-    {"ZeroMQ ROUTER", "", "", &sm_receiver_zeromq_router, offsetof(struct sm_config, listen.zeromq_router)},
-};
-
-_Static_assert(SM_ARRAY_LEN(receiver_lines) <= RECEIVERS_MAX, "room for every receiver");
-
-/* NULL: off. */
-static const char *address_at(const struct sm_config *c, size_t offset)
-{
-    const char *address;
-    memcpy(&address, (const char *)c + offset, sizeof address);
-    return address;
-}
-
 /* Puts the setting in front of what is wrong with its address. */
 static enum sm_rc name_listener(enum sm_rc rc, size_t offset, struct sm_err *err)
 {
@@ -138,31 +108,31 @@ static enum sm_rc check_ports(const struct sm_config *c, struct sm_err *err)
 {
     const size_t others[] = {offsetof(struct sm_config, listen.query), offsetof(struct sm_config, listen.metrics)};
     enum sm_rc rc = SM_OK;
-    for (unsigned i = 0; i < SM_ARRAY_LEN(receiver_lines) && rc == SM_OK; i++) {
-        const char *address = address_at(c, receiver_lines[i].address);
+    for (unsigned i = 0; i < SM_RECEIVERS_COUNT && rc == SM_OK; i++) {
+        const char *address = sm_receivers_address(c, &sm_receivers[i]);
         if (address)
-            rc = name_listener(receiver_lines[i].ops->check_free(address, err), receiver_lines[i].address, err);
+            rc = name_listener(sm_receivers[i].ops->check_free(address, err), sm_receivers[i].address, err);
     }
     for (unsigned i = 0; i < SM_ARRAY_LEN(others) && rc == SM_OK; i++) {
-        const char *address = address_at(c, others[i]);
+        const char *address = *(char *const *)((const char *)c + others[i]);
         if (address)
             rc = name_listener(sm_tcp_check_free(address, err), others[i], err);
     }
     return rc;
 }
 
-/* The listener of the same receiver at the same address, if there is one already; port 0 is never the same. */
+/* The listener of the same receiver at the same address, if there is one already. */
 static const struct port *find_port(const struct sm_topology *t, const struct sm_receiver_ops *ops, const char *address)
 {
     for (unsigned i = 0; i < t->port_count; i++) {
         const struct port *p = &t->ports[i];
-        if (p->ops == ops && strcmp(p->configured, address) == 0 && strcmp(strrchr(address, ':'), ":0") != 0)
+        if (p->ops == ops && sm_receivers_meet(p->configured, address))
             return p;
     }
     return NULL;
 }
 
-static enum sm_rc fill_listener(struct sm_topology *t, const struct receiver_line *line, const char *address,
+static enum sm_rc fill_listener(struct sm_topology *t, const struct sm_receivers_line *line, const char *address,
                                 struct sm_listener *listener, struct sm_err *err)
 {
     const struct sm_config *c = t->config;
@@ -178,7 +148,7 @@ static enum sm_rc fill_listener(struct sm_topology *t, const struct receiver_lin
 
 /* On every worker, or on the first one alone; *number is the port, 0 for a socket in the file system. Instances after the first
  * take the port that the first one got. */
-static enum sm_rc open_instances(struct sm_topology *t, struct port *p, const struct receiver_line *line, const char *address,
+static enum sm_rc open_instances(struct sm_topology *t, struct port *p, const struct sm_receivers_line *line, const char *address,
                                  uint16_t *number, struct sm_err *err)
 {
     const struct sm_receiver_ops *ops = line->ops;
@@ -200,15 +170,15 @@ static enum sm_rc open_instances(struct sm_topology *t, struct port *p, const st
 }
 
 /* Opens one listener. */
-static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *line, struct sm_err *err)
+static enum sm_rc open_port(struct sm_topology *t, const struct sm_receivers_line *line, struct sm_err *err)
 {
     const struct sm_receiver_ops *ops = line->ops;
-    const char *address = address_at(t->config, line->address);
+    const char *address = sm_receivers_address(t->config, line);
     if (!address)
         return SM_OK;
     const struct port *shared = find_port(t, ops, address);
     if (shared) {
-        show(t, line->name, line->scheme, address, shared->number, line->path, shared->listener.door.tls != NULL);
+        show(t, line->title, line->scheme, address, shared->number, line->path, shared->listener.door.tls != NULL);
         return SM_OK;
     }
     struct port *p = &t->ports[t->port_count++];
@@ -220,17 +190,17 @@ static enum sm_rc open_port(struct sm_topology *t, const struct receiver_line *l
     if (rc != SM_OK)
         return rc;
     if (ops->endpoint)
-        show_url(t, line->name, ops->endpoint(p->instances[0]));
+        show_url(t, line->title, ops->endpoint(p->instances[0]));
     else
-        show(t, line->name, line->scheme, address, p->number, line->path, p->listener.door.tls != NULL);
+        show(t, line->title, line->scheme, address, p->number, line->path, p->listener.door.tls != NULL);
     return SM_OK;
 }
 
 static enum sm_rc open_ports(struct sm_topology *t, struct sm_err *err)
 {
     enum sm_rc rc = SM_OK;
-    for (unsigned i = 0; i < SM_ARRAY_LEN(receiver_lines) && rc == SM_OK; i++)
-        rc = name_listener(open_port(t, &receiver_lines[i], err), receiver_lines[i].address, err);
+    for (unsigned i = 0; i < SM_RECEIVERS_COUNT && rc == SM_OK; i++)
+        rc = name_listener(open_port(t, &sm_receivers[i], err), sm_receivers[i].address, err);
     return rc;
 }
 

@@ -17,7 +17,7 @@ struct sm_topology *sm_topology_new(const struct sm_config *config, struct sm_er
 /* Starts the workers. */
 enum sm_rc sm_topology_start(struct sm_topology *t, struct sm_err *err) SM_MUST_USE;
 
-/* Control thread: serves until sm_topology_wake_stop. */
+/* Control thread: serves until sm_topology_end. */
 void sm_topology_run(struct sm_topology *t);
 /* Control thread (a signal's callback): loads certificates and credentials anew. */
 void sm_topology_reload(struct sm_topology *t);
@@ -27,8 +27,10 @@ void sm_topology_end(struct sm_topology *t);
 /* Control thread, after the run: refuses new work, closes every window with a real decision, lets sinks deliver, stops all
  * threads. Metrics are served meanwhile, /-/ready says no. Gives up waiting after timeout_ns; what is left is counted. */
 void sm_topology_stop(struct sm_topology *t, int64_t timeout_ns);
+/* Stopped, or never started. */
 void sm_topology_free(struct sm_topology *t);
 
+/* The control thread's loop, for signals; what it serves. Both live as long as the topology. */
 struct sm_loop *sm_topology_loop(struct sm_topology *t);
 struct sm_engine *sm_topology_engine(struct sm_topology *t);
 

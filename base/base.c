@@ -1,4 +1,4 @@
-/* Return-code names, error text, assertion failure and start-up allocation. */
+/* Return-code names, error text, lines, assertion failure and start-up allocation. */
 #include "base/base.h"
 
 #include <stdlib.h>
@@ -20,6 +20,17 @@ enum sm_rc sm_err_set(struct sm_err *err, enum sm_rc rc, const char *format, ...
     vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
     return rc;
+}
+
+struct sm_str sm_str_cut_line(struct sm_str *rest)
+{
+    const char *end = memchr(rest->ptr, '\n', rest->len);
+    struct sm_str line = sm_str(rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len);
+    size_t cut = line.len + (end != NULL);
+    *rest = sm_str(rest->ptr + cut, rest->len - cut);
+    if (line.len && line.ptr[line.len - 1] == '\r')
+        line.len--;
+    return sm_str_trim(line);
 }
 
 void sm_assert_failed(const char *cond, const char *file, int line, const char *func)

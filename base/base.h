@@ -94,6 +94,19 @@ static inline int sm_str_cmp(struct sm_str a, struct sm_str b)
     return c ? c : (a.len > b.len) - (a.len < b.len);
 }
 
+/* Without the spaces and tabs at its ends. */
+static inline struct sm_str sm_str_trim(struct sm_str s)
+{
+    while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+        s = sm_str(s.ptr + 1, s.len - 1);
+    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+/* Cuts the first line off *rest, which is not empty: without its end ("\n" or "\r\n", or none for the last one), trimmed. */
+struct sm_str sm_str_cut_line(struct sm_str *rest);
+
 /* Always on: a broken invariant of ours, never a property of input. */
 #define SM_ASSERT(cond)                                                                                                \
     do {                                                                                                               \

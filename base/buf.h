@@ -1,4 +1,4 @@
-/* A growable byte buffer for cold paths: encoders, exports, HTTP responses, texts.
+/* A growable byte buffer for cold paths: encoders, exports, HTTP responses, texts. Start zero-initialised; one thread at a time.
  *
  * Growth never fails (base allocation aborts when memory is exhausted), unless a limit was set: past it the buffer stays
  * as it is and `overflow` is set once and for all, so that a writer checks once at the end. */
@@ -15,11 +15,13 @@ struct sm_buf {
     bool overflow;
 };
 
+/* Frees the bytes and leaves an empty buffer. */
 void sm_buf_fini(struct sm_buf *b);
 
 /* Room for n more bytes at data + size; false (and overflow) past the limit. */
 bool sm_buf_reserve(struct sm_buf *b, size_t n);
 
+/* Append all or, past the limit, nothing. What is put must not lie in the buffer itself. */
 void sm_buf_put(struct sm_buf *b, const void *bytes, size_t n);
 void sm_buf_printf(struct sm_buf *b, const char *format, ...) SM_PRINTF(2, 3);
 

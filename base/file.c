@@ -1,8 +1,9 @@
-/* Reading small files whole, and noticing that they changed. */
+/* Reading files, whole or a part, and noticing that they changed. */
 #include "base/file.h"
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int64_t ns_of(struct timespec t)
 {
@@ -48,5 +49,20 @@ enum sm_rc sm_file_read(const char *path, size_t size_max, struct sm_buf *out, s
         return sm_err_set(err, SM_E_IO, "%s: %s", path, strerror(error));
     if (out->size - before > size_max)
         return sm_err_set(err, SM_E_LIMIT, "%s: is larger than %zu bytes", path, size_max);
+    return SM_OK;
+}
+
+enum sm_rc sm_file_read_at(int fd, void *bytes, size_t size, uint64_t offset)
+{
+    for (uint8_t *p = bytes; size;) {
+        ssize_t n = pread(fd, p, size, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0 ? SM_E_INVALID : SM_E_IO;
+        p += n;
+        offset += (uint64_t)n;
+        size -= (size_t)n;
+    }
     return SM_OK;
 }

@@ -8,6 +8,7 @@
 
 extern uint64_t sm_hash_seed; /* set before the first table is made */
 
+/* At the start of a daemon, before any other thread. */
 void sm_hash_seed_random(void);
 
 /* Any bytes (XXH3, 64 bits, process seed). */
@@ -30,6 +31,7 @@ SM_INLINE uint64_t sm_hash_u64(uint64_t v)
     return sm_hash_fixed64(v, sm_hash_seed);
 }
 
+/* Two hashes as one; their order matters. */
 SM_INLINE uint64_t sm_hash_combine(uint64_t a, uint64_t b)
 {
     return sm_hash_fixed64(a ^ (b * UINT64_C(0x9e3779b97f4a7c15)), sm_hash_seed);

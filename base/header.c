@@ -3,27 +3,13 @@
 
 #include <strings.h>
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct sm_str trim(struct sm_str s)
-{
-    while (s.len && is_blank(s.ptr[0]))
-        s = sm_str(s.ptr + 1, s.len - 1);
-    while (s.len && is_blank(s.ptr[s.len - 1]))
-        s.len--;
-    return s;
-}
-
 struct sm_str sm_header_cut(struct sm_str *rest, char separator)
 {
     const char *at = rest->len ? memchr(rest->ptr, separator, rest->len) : NULL;
     struct sm_str part = sm_str(rest->ptr, at ? (size_t)(at - rest->ptr) : rest->len);
     size_t skip = part.len + (at != NULL);
     *rest = sm_str(rest->ptr + skip, rest->len - skip);
-    return trim(part);
+    return sm_str_trim(part);
 }
 
 bool sm_header_is(struct sm_str word, struct sm_str other)
@@ -34,7 +20,7 @@ bool sm_header_is(struct sm_str word, struct sm_str other)
 /* "q=0", "q=0.0": not wanted. */
 static bool refuses(struct sm_str weight)
 {
-    weight = trim(weight);
+    weight = sm_str_trim(weight);
     if (weight.len < 3 || (weight.ptr[0] | 0x20) != 'q' || weight.ptr[1] != '=' || weight.ptr[2] != '0')
         return false;
     for (size_t i = 3; i < weight.len; i++) {

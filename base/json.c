@@ -423,6 +423,24 @@ double sm_json_number_double(const struct sm_json_number *number)
     return number->type == SM_JSON_INT ? (double)number->i : number->type == SM_JSON_UINT ? (double)number->u : number->d;
 }
 
+bool sm_json_double_parse(struct sm_str text, double *value)
+{
+    static const struct {
+        struct sm_str name;
+        double value;
+    } names[] = {{{"NaN", 3}, NAN}, {{"Infinity", 8}, INFINITY}, {{"-Infinity", 9}, -INFINITY}};
+    struct sm_json_number n;
+    for (size_t i = 0; i < SM_ARRAY_LEN(names); i++) {
+        *value = names[i].value;
+        if (sm_str_eq(text, names[i].name))
+            return true;
+    }
+    if (!sm_json_number_parse(text, &n))
+        return false;
+    *value = sm_json_number_double(&n);
+    return true;
+}
+
 /* Skipping */
 
 static bool skip_scalar(struct sm_json *j, enum sm_json_type type)

@@ -218,6 +218,7 @@ SM_INLINE bool sm_json_null(struct sm_json *j)
     return true;
 }
 
+/* A value of this type; anything else is an error. A number beyond a double's range is one, too. */
 bool sm_json_bool(struct sm_json *j, bool *value);
 bool sm_json_number(struct sm_json *j, struct sm_json_number *number);
 
@@ -242,5 +243,8 @@ bool sm_json_number_parse(struct sm_str text, struct sm_json_number *number);
 bool sm_json_number_int64(const struct sm_json_number *number, int64_t *value);
 bool sm_json_number_uint64(const struct sm_json_number *number, uint64_t *value);
 double sm_json_number_double(const struct sm_json_number *number);
+
+/* A double as protobuf's JSON form has it in quotes: a number, "NaN", "Infinity" or "-Infinity". False: it is something else. */
+bool sm_json_double_parse(struct sm_str text, double *value);
 
 #endif

@@ -4,7 +4,7 @@
  * spans in it. Only the owning worker takes buffers from its pool; any thread may give one back (sm_payload_put), which
  * returns it to its home pool without freeing memory across threads.
  *
- * Reference counted: sm_payload_get by the worker starts at 1; each shard that still has spans to copy holds one more. */
+ * Reference counted: sm_payload_new by the worker starts at 1; each shard that still has spans to copy holds one more. */
 #ifndef SM_PAYLOAD_H
 #define SM_PAYLOAD_H
 

@@ -100,6 +100,20 @@ malformed:
     return false;
 }
 
+/* The last length-delimited field of this number in a message, as protobuf takes scalars that come twice; {NULL, 0} when there is
+ * none. What follows malformed bytes is not looked at. */
+static inline struct sm_str sm_pb_last_bytes(struct sm_str message, uint32_t number)
+{
+    const uint8_t *p = (const uint8_t *)message.ptr, *end = sm_pb_end(p, message.len);
+    struct sm_pb_field f;
+    struct sm_str found = {NULL, 0};
+    while (sm_pb_next(&p, end, &f)) {
+        if (f.number == number && f.wire == SM_PB_BYTES)
+            found = sm_str(f.bytes, f.size);
+    }
+    return found;
+}
+
 SM_INLINE unsigned sm_pb_varint_size(uint64_t v)
 {
     return (unsigned)((63 - __builtin_clzll(v | 1)) * 9 + 73) / 64;

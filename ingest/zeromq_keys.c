@@ -59,25 +59,16 @@ static bool is_z85(struct sm_str text)
     return true;
 }
 
-static struct sm_str trim(struct sm_str s)
-{
-    while (s.len && (*s.ptr == ' ' || *s.ptr == '\t'))
-        s = sm_str(s.ptr + 1, s.len - 1);
-    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t' || s.ptr[s.len - 1] == '\r'))
-        s.len--;
-    return s;
-}
-
 /* `name = "KEY"`; false when the line is another one. */
 static bool named(struct sm_str line, const char *name, struct sm_str *key)
 {
     size_t n = strlen(name);
     if (line.len <= n || memcmp(line.ptr, name, n) != 0)
         return false;
-    struct sm_str rest = trim(sm_str(line.ptr + n, line.len - n));
+    struct sm_str rest = sm_str_trim(sm_str(line.ptr + n, line.len - n));
     if (rest.len == 0 || *rest.ptr != '=')
         return false;
-    rest = trim(sm_str(rest.ptr + 1, rest.len - 1));
+    rest = sm_str_trim(sm_str(rest.ptr + 1, rest.len - 1));
     if (rest.len >= 2 && *rest.ptr == '"' && rest.ptr[rest.len - 1] == '"')
         rest = sm_str(rest.ptr + 1, rest.len - 2);
     *key = rest;
@@ -88,10 +79,7 @@ static bool named(struct sm_str line, const char *name, struct sm_str *key)
 static bool next_key(struct sm_str *text, const char *name, struct sm_str *key)
 {
     while (text->len) {
-        const char *newline = memchr(text->ptr, '\n', text->len);
-        size_t n = newline ? (size_t)(newline - text->ptr) : text->len;
-        struct sm_str line = trim(sm_str(text->ptr, n));
-        *text = sm_str(text->ptr + n + (newline != NULL), text->len - n - (newline != NULL));
+        struct sm_str line = sm_str_cut_line(text);
         if (named(line, name, key))
             return true;
         *key = line;

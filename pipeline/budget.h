@@ -20,11 +20,13 @@ struct sm_budget {
     } SM_ALIGNED_LINE used[SM_BUDGET_SHARDS_MAX];
 };
 
+/* The shard's thread: what it holds now, the memory of its worker that is charged to it included. */
 SM_INLINE void sm_budget_publish(struct sm_budget *b, unsigned shard, uint64_t bytes)
 {
     atomic_store_explicit(&b->used[shard].bytes, bytes, memory_order_relaxed);
 }
 
+/* Any thread: what all of them hold, as last published (at their ticks). */
 SM_INLINE uint64_t sm_budget_used(const struct sm_budget *b)
 {
     uint64_t sum = 0;

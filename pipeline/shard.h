@@ -15,18 +15,8 @@
 #include "pipeline/fanout.h"
 #include "pipeline/policy.h"
 #include "pipeline/stats.h"
+#include "pipeline/windows.h"
 #include "span/batch.h"
-
-struct sm_windows {
-    int64_t after_root_ns; /* root there and no new span for so long */
-    int64_t idle_ns;       /* no root and no new span for so long */
-    int64_t max_age_ns;    /* open for so long */
-    uint32_t max_spans;
-    uint64_t max_bytes;    /* canonical bytes */
-    int64_t late_ns;       /* spans that follow a decision are collected until none came for so long */
-};
-
-extern const struct sm_windows sm_windows_default;
 
 struct sm_shard_config {
     unsigned index;

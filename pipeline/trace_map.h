@@ -51,6 +51,7 @@ enum sm_trace_match { SM_TRACE_MATCH_NONE, SM_TRACE_MATCH_EXACT, SM_TRACE_MATCH_
 struct sm_trace *sm_trace_map_find(const struct sm_trace_map *m, uint64_t hash, struct sm_trace_id id,
                                    enum sm_trace_match *match);
 
+/* A trace whose very id is not in the map; `hash` is of its id's low half. The map borrows it until it is removed. */
 void sm_trace_map_add(struct sm_trace_map *m, uint64_t hash, struct sm_trace *trace);
 void sm_trace_map_remove(struct sm_trace_map *m, struct sm_trace *trace);
 /* Gives a trace with a 64-bit id its high half. */

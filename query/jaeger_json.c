@@ -408,18 +408,6 @@ static void put_adjusted_tag(struct sm_buf *out, bool *first, struct sm_str key,
     put_text_tag(out, first, key, sm_str(text, (size_t)n));
 }
 
-static struct sm_str string_field(struct sm_str message, uint32_t number)
-{
-    const uint8_t *p = (const uint8_t *)message.ptr, *end = sm_pb_end(p, message.len);
-    struct sm_pb_field f;
-    struct sm_str found = {NULL, 0};
-    while (sm_pb_next(&p, end, &f)) {
-        if (f.number == number && f.wire == SM_PB_BYTES)
-            found = sm_str(f.bytes, f.size);
-    }
-    return found;
-}
-
 static bool has_tag(const struct view *v, struct sm_str key)
 {
     struct sm_value value;
@@ -466,8 +454,8 @@ static void put_tags(struct sm_buf *out, const struct view *v, bool raw)
         put_made_tag(out, &first, v, "span.kind", sm_str_c(sm_kind_name(v->kind)));
     put_status_tags(out, &first, v);
     put_made_tag(out, &first, v, "w3c.tracestate", v->trace_state);
-    put_made_tag(out, &first, v, "otel.scope.name", string_field(v->encode->scope, SCOPE_NAME));
-    put_made_tag(out, &first, v, "otel.scope.version", string_field(v->encode->scope, SCOPE_VERSION));
+    put_made_tag(out, &first, v, "otel.scope.name", sm_pb_last_bytes(v->encode->scope, SCOPE_NAME));
+    put_made_tag(out, &first, v, "otel.scope.version", sm_pb_last_bytes(v->encode->scope, SCOPE_VERSION));
     sm_buf_putc(out, ']');
 }
 
@@ -481,7 +469,7 @@ static void put_log(struct sm_buf *out, struct sm_str event, bool jaeger)
             time_ns = f.value;
     }
     struct sm_attr_iter it = sm_attr_iter(event.ptr, event.len, EVENT_ATTRIBUTES);
-    struct sm_str key, name = string_field(event, EVENT_NAME);
+    struct sm_str key, name = sm_pb_last_bytes(event, EVENT_NAME);
     struct sm_value value;
     bool first = true;
     sm_buf_printf(out, "{\"timestamp\":%llu,\"fields\":[", (unsigned long long)(time_ns / 1000));
@@ -521,7 +509,7 @@ static void put_reference(struct sm_buf *out, bool *first, const char *type, str
 /* Without `raw`, links that lead nowhere, or from the span to itself, are left out: the UI would show neither. */
 static void put_link(struct sm_buf *out, bool *first, struct sm_trace_id own, const struct view *v, struct sm_str link, bool raw)
 {
-    struct sm_str trace_id = string_field(link, LINK_TRACE_ID), span_id = string_field(link, LINK_SPAN_ID);
+    struct sm_str trace_id = sm_pb_last_bytes(link, LINK_TRACE_ID), span_id = sm_pb_last_bytes(link, LINK_SPAN_ID);
     struct sm_trace_id trace = {0};
     struct sm_value type;
     if (trace_id.len == 16)

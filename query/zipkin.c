@@ -78,22 +78,13 @@ static enum sm_rc parse_durations(const struct sm_query_request *r, struct sm_st
 
 /* ---- annotationQuery ---- */
 
-static struct sm_str trimmed(struct sm_str s)
-{
-    while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
-        s = sm_str(s.ptr + 1, s.len - 1);
-    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 /* "error" or "http.method=GET". */
 static struct sm_store_term term_of(struct sm_str text)
 {
     const char *mark = memchr(text.ptr, '=', text.len);
     size_t n = mark ? (size_t)(mark - text.ptr) : text.len;
-    struct sm_str value = mark ? trimmed(sm_str(mark + 1, text.len - n - 1)) : (struct sm_str){NULL, 0};
-    return (struct sm_store_term){.key = trimmed(sm_str(text.ptr, n)), .value = value, .any_value = value.len == 0};
+    struct sm_str value = mark ? sm_str_trim(sm_str(mark + 1, text.len - n - 1)) : (struct sm_str){NULL, 0};
+    return (struct sm_store_term){.key = sm_str_trim(sm_str(text.ptr, n)), .value = value, .any_value = value.len == 0};
 }
 
 static struct sm_store_term *find_term(struct sm_store_term *terms, uint32_t count, struct sm_str key)
@@ -113,7 +104,7 @@ static enum sm_rc parse_terms(struct sm_str text, struct sm_store_term *terms, u
     *count = 0;
     while (text.len) {
         const char *end = memmem(text.ptr, text.len, joint, joint_len);
-        struct sm_str part = trimmed(end ? sm_str(text.ptr, (size_t)(end - text.ptr)) : text);
+        struct sm_str part = sm_str_trim(end ? sm_str(text.ptr, (size_t)(end - text.ptr)) : text);
         text = end ? sm_str(end + joint_len, text.len - (size_t)(end - text.ptr) - joint_len) : (struct sm_str){NULL, 0};
         if (!part.len || part.ptr[0] == '=')
             continue;
@@ -258,11 +249,11 @@ static void traces(struct sm_query *q, const struct sm_query_request *r, struct 
 static bool take_id(struct sm_str text, struct sm_trace_id *id, struct sm_query_reply *reply)
 {
     char message[128];
-    struct sm_str trimmed_text = trimmed(text);
-    if (sm_trace_id_parse(trimmed_text, id) == SM_OK)
+    text = sm_str_trim(text);
+    if (sm_trace_id_parse(text, id) == SM_OK)
         return true;
     snprintf(message, sizeof message, "%.*s should be a 1 to 32 character lower-hex string with no prefix",
-             (int)SM_MIN(trimmed_text.len, (size_t)40), trimmed_text.ptr);
+             (int)SM_MIN(text.len, (size_t)40), text.ptr);
     fail(reply, 400, message);
     return false;
 }

@@ -106,15 +106,7 @@ bool sm_span_value(const struct sm_span *span, const uint8_t *bytes, uint32_t sl
 
 struct sm_str sm_span_name_bytes(const struct sm_span *span, const uint8_t *bytes)
 {
-    struct sm_str fields = sm_lead_rest(span, bytes);
-    const uint8_t *p = (const uint8_t *)fields.ptr, *end = sm_pb_end(p, fields.len);
-    struct sm_pb_field f;
-    struct sm_str name = {NULL, 0};
-    while (sm_pb_next(&p, end, &f)) {
-        if (f.number == SM_OTLP_NAME && f.wire == SM_PB_BYTES)
-            name = sm_str(f.bytes, f.size);
-    }
-    return name;
+    return sm_pb_last_bytes(sm_lead_rest(span, bytes), SM_OTLP_NAME);
 }
 
 static void put_json(const struct sm_value *value, struct sm_buf *out, unsigned depth);

@@ -20,17 +20,6 @@ static bool next_part(struct sm_str *rest, char separator, struct sm_str *part)
     return true;
 }
 
-static struct sm_str trim(struct sm_str s)
-{
-    while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
-        s.ptr++;
-        s.len--;
-    }
-    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 static bool is_lower_or_digit(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -80,7 +69,7 @@ static struct sm_str find_ot(struct sm_str text)
 {
     struct sm_str member, key, value;
     while (next_part(&text, ',', &member))
-        if (member_split(trim(member), &key, &value) && sm_str_eq(key, SM_STR("ot")))
+        if (member_split(sm_str_trim(member), &key, &value) && sm_str_eq(key, SM_STR("ot")))
             return value;
     return (struct sm_str){NULL, 0};
 }
@@ -115,13 +104,7 @@ void sm_tracestate_parse(struct sm_str text, struct sm_tracestate *out)
 
 struct sm_str sm_tracestate_of_span(const uint8_t *bytes, size_t size)
 {
-    struct sm_str found = {NULL, 0};
-    const uint8_t *p = bytes, *end = sm_pb_end(bytes, size);
-    struct sm_pb_field f;
-    while (sm_pb_next(&p, end, &f))
-        if (f.number == SM_OTLP_TRACE_STATE && f.wire == SM_PB_BYTES)
-            found = sm_str(f.bytes, f.size);
-    return found;
+    return sm_pb_last_bytes(sm_str(bytes, size), SM_OTLP_TRACE_STATE);
 }
 
 struct writer {
@@ -173,7 +156,7 @@ size_t sm_tracestate_write(struct sm_str incoming, uint64_t threshold, uint64_t 
     put_other_subs(&w, find_ot(rest));
     unsigned members = w.length > 0;
     while (members < SM_TRACESTATE_MEMBERS_MAX && next_part(&rest, ',', &member)) {
-        member = trim(member);
+        member = sm_str_trim(member);
         if (!member_split(member, &key, &value) || sm_str_eq(key, SM_STR("ot")))
             continue;
         if (members++)

@@ -1,10 +1,9 @@
 /* Blocks: zstd level 1 with a checksummed header. */
 #include "store/block.h"
 #include "base/crc32c.h"
+#include "base/file.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <zstd.h>
 
 enum { LEVEL = 1 };
@@ -136,23 +135,6 @@ static void size_slot(struct slot *s, uint32_t size)
     s->size = 0;
 }
 
-static enum sm_rc read_all(int fd, uint8_t *p, size_t size, uint64_t offset)
-{
-    while (size) {
-        ssize_t n = pread(fd, p, size, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return SM_E_IO;
-        if (n == 0)
-            return SM_E_INVALID;
-        p += n;
-        offset += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return SM_OK;
-}
-
 /* Reads the block's bytes into r->compressed and checks them. */
 static enum sm_rc fetch(struct sm_block_reader *r, const struct sm_block_file *file, const struct sm_format_zone *zone,
                         struct sm_format_block *header)
@@ -163,7 +145,7 @@ static enum sm_rc fetch(struct sm_block_reader *r, const struct sm_block_file *f
         sm_buf_fini(&r->compressed);
     sm_buf_clear(&r->compressed);
     sm_buf_reserve(&r->compressed, zone->size);
-    enum sm_rc rc = read_all(file->fd, r->compressed.data, zone->size, zone->offset);
+    enum sm_rc rc = sm_file_read_at(file->fd, r->compressed.data, zone->size, zone->offset);
     if (rc != SM_OK)
         return rc;
     const uint8_t *payload = r->compressed.data + SM_FORMAT_BLOCK_HEADER_SIZE;

@@ -1,6 +1,7 @@
 /* Segment footers: building from an index, reading through a mapping. */
 #include "store/footer.h"
 #include "base/crc32c.h"
+#include "base/file.h"
 #include "store/filter.h"
 #include "store/posting.h"
 
@@ -167,27 +168,13 @@ void sm_footer_build(struct sm_index *index, const struct sm_dictionary *diction
 
 /* ---- opening ---- */
 
-static bool read_exactly(int fd, void *bytes, size_t size, uint64_t offset)
-{
-    uint8_t *p = bytes;
-    while (size) {
-        ssize_t n = pread(fd, p, size, (off_t)offset);
-        if (n <= 0)
-            return false;
-        p += n;
-        offset += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 /* Reads and checks trailer and directory. */
 static bool read_directory(int fd, uint64_t file_size, uint64_t salt, struct sm_footer *f, uint64_t *directory_offset)
 {
     uint8_t bytes[SM_FORMAT_TRAILER_SIZE], directory[SM_FORMAT_DIRECTORY_SIZE_MAX];
     struct sm_format_trailer trailer;
     if (file_size < SM_FORMAT_TRAILER_SIZE ||
-        !read_exactly(fd, bytes, sizeof bytes, file_size - SM_FORMAT_TRAILER_SIZE) ||
+        sm_file_read_at(fd, bytes, sizeof bytes, file_size - SM_FORMAT_TRAILER_SIZE) != SM_OK ||
         !sm_format_trailer_unpack(bytes, salt, &trailer))
         return false;
     uint64_t end = file_size - SM_FORMAT_TRAILER_SIZE;
@@ -196,7 +183,7 @@ static bool read_directory(int fd, uint64_t file_size, uint64_t salt, struct sm_
         return false;
     f->offset = trailer.footer_offset;
     *directory_offset = trailer.directory_offset;
-    return read_exactly(fd, directory, trailer.directory_size, trailer.directory_offset) &&
+    return sm_file_read_at(fd, directory, trailer.directory_size, trailer.directory_offset) == SM_OK &&
            sm_crc32c(0, directory, trailer.directory_size) == trailer.directory_crc &&
            sm_format_directory_unpack(directory, trailer.directory_size, &f->directory);
 }

@@ -2,6 +2,7 @@
 #include "store/graph_log.h"
 
 #include "base/crc32c.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "store/open_at.h"
 
@@ -106,28 +107,13 @@ static bool get_header(const uint8_t *h, uint64_t offset, uint64_t file_size, st
            r->key.minutes <= DAY_HOURS * 60;
 }
 
-static bool read_at(int fd, void *to, size_t size, uint64_t offset)
-{
-    for (uint8_t *p = to; size;) {
-        ssize_t n = pread(fd, p, size, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        p += n;
-        offset += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 /* The next good header from `offset` on. */
 static bool search_header(int fd, uint64_t offset, uint64_t file_size, struct record *r)
 {
     uint8_t bytes[SEARCH_BYTES];
     while (offset + HEADER_SIZE <= file_size) {
         size_t n = (size_t)SM_MIN((uint64_t)sizeof bytes, file_size - offset);
-        if (!read_at(fd, bytes, n, offset))
+        if (sm_file_read_at(fd, bytes, n, offset) != SM_OK)
             return false;
         for (size_t i = 0; i + HEADER_SIZE <= n; i++)
             if (get_header(bytes + i, offset + i, file_size, r))
@@ -148,7 +134,7 @@ static uint64_t scan(int fd, struct records *to, uint64_t *end)
     for (uint64_t size = (uint64_t)st.st_size, at = 0; size - at >= HEADER_SIZE; at = *end) {
         uint8_t header[HEADER_SIZE];
         struct record r;
-        if (!read_at(fd, header, sizeof header, at) || !get_header(header, at, size, &r)) {
+        if (sm_file_read_at(fd, header, sizeof header, at) != SM_OK || !get_header(header, at, size, &r)) {
             if (!search_header(fd, at + 1, size, &r))
                 break;
             damaged++;
@@ -341,7 +327,7 @@ static enum sm_rc copy_record(struct sm_graph_log *log, const struct record *r, 
     size_t size = HEADER_SIZE + (size_t)r->size;
     sm_buf_reserve(&bytes, size);
     bytes.size = size;
-    if (read_at(r->fd, bytes.data, size, r->offset - HEADER_SIZE) && sm_crc32c(0, bytes.data + HEADER_SIZE, r->size) == r->crc)
+    if (sm_file_read_at(r->fd, bytes.data, size, r->offset - HEADER_SIZE) == SM_OK && sm_crc32c(0, bytes.data + HEADER_SIZE, r->size) == r->crc)
         rc = append_bytes(log, r->key.minute / 60, &bytes, err);
     else
         count(&log->damaged, 1);
@@ -537,7 +523,7 @@ static bool read_record(struct reader *rd, const struct record *r)
     sm_buf_clear(&rd->rows);
     sm_buf_reserve(&rd->payload, r->size + (size_t)1);
     sm_buf_reserve(&rd->rows, r->raw_size + (size_t)1);
-    if (!read_at(r->fd, rd->payload.data, r->size, r->offset) || sm_crc32c(0, rd->payload.data, r->size) != r->crc)
+    if (sm_file_read_at(r->fd, rd->payload.data, r->size, r->offset) != SM_OK || sm_crc32c(0, rd->payload.data, r->size) != r->crc)
         return false;
     size_t n = ZSTD_decompress(rd->rows.data, r->raw_size, rd->payload.data, r->size);
     if (ZSTD_isError(n) || n != r->raw_size)

@@ -53,22 +53,9 @@ static bool attributes_have(struct sm_matcher *m, struct sm_str message, uint32_
     return false;
 }
 
-/* The last field `number` of a message that is a string. */
-static struct sm_str string_field(struct sm_str message, uint32_t number)
-{
-    const uint8_t *p = (const uint8_t *)message.ptr, *end = sm_pb_end(p, message.len);
-    struct sm_pb_field f;
-    struct sm_str found = {NULL, 0};
-    while (sm_pb_next(&p, end, &f)) {
-        if (f.number == number && f.wire == SM_PB_BYTES)
-            found = sm_str(f.bytes, f.size);
-    }
-    return found;
-}
-
 static bool event_meets(struct sm_matcher *m, struct sm_str event, const struct sm_store_term *term)
 {
-    struct sm_str name = string_field(event, EVENT_NAME);
+    struct sm_str name = sm_pb_last_bytes(event, EVENT_NAME);
     if (term->any_value && sm_str_eq(name, term->key))
         return true;
     if (sm_str_eq(term->key, SM_STR("event")) && (term->any_value || sm_str_eq(name, term->value)))
@@ -102,7 +89,7 @@ static bool text_meets(const struct sm_store_term *term, struct sm_str text, boo
 
 static enum sm_status status_of(struct sm_str span, struct sm_str *message)
 {
-    struct sm_str status = string_field(span, SM_OTLP_STATUS);
+    struct sm_str status = sm_pb_last_bytes(span, SM_OTLP_STATUS);
     const uint8_t *p = (const uint8_t *)status.ptr, *end = sm_pb_end(p, status.len);
     struct sm_pb_field f = {0};
     uint64_t code = 0;
@@ -149,11 +136,11 @@ static bool special_meets(const struct sm_store_span *span, const struct sm_stor
         return text_meets(term, message, false);
     }
     if (key_is(term, "w3c.tracestate", NULL, NULL))
-        return text_meets(term, string_field(bytes, SM_OTLP_TRACE_STATE), false);
+        return text_meets(term, sm_pb_last_bytes(bytes, SM_OTLP_TRACE_STATE), false);
     if (key_is(term, "scope.name", "otel.scope.name", "otel.library.name"))
-        return text_meets(term, string_field(span->encode.scope, SCOPE_NAME), false);
+        return text_meets(term, sm_pb_last_bytes(span->encode.scope, SCOPE_NAME), false);
     if (key_is(term, "scope.version", "otel.scope.version", "otel.library.version"))
-        return text_meets(term, string_field(span->encode.scope, SCOPE_VERSION), false);
+        return text_meets(term, sm_pb_last_bytes(span->encode.scope, SCOPE_VERSION), false);
     return false;
 }
 

@@ -35,9 +35,10 @@ BELOW = {
     "bench/micro": ["bench", "base", "span", "store", "pipeline", "ingest", "analysis", "sinks"],
 }
 
-# Lists whose entries users see: the page that must name each, and which argument of the entry is that name.
+# Lists whose entries users see: the page that must name each, which argument of the entry is that name, and what stands before it.
 REFERENCE = {
-    "app/config.def": ("docs/reference/configuration.md", 1),
+    "app/config.def": ("docs/reference/configuration.md", 1, ""),
+    "app/receivers.def": ("docs/reference/configuration.md", 0, "listen."),
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
@@ -143,9 +144,9 @@ def check_defs():
             if len(arguments) > 2 and not arguments[-1].strip():
                 yield f"{name}: {arguments[0]}: its help is empty"
         if name in REFERENCE:
-            page, position = REFERENCE[name]
+            page, position, prefix = REFERENCE[name]
             for macro, arguments in entries(name):
-                if len(arguments) > position + 1 and f"`{arguments[position]}`" not in text(page):
+                if len(arguments) > position + 1 and f"`{prefix}{arguments[position]}`" not in text(page):
                     yield f"{name}: {arguments[position]} is not in {page}"
     tests = tests_text()
     for _, (command,) in entries("app/commands.def"):
@@ -153,6 +154,9 @@ def check_defs():
             yield f"app/commands.def: {command}: there is no app/cmd_{command}.c"
         if not re.search(rf'"{command}"|spanmill {command}\b', tests):
             yield f"app/commands.def: {command}: no test mentions it"
+    for _, (key, receiver, *_) in entries("app/receivers.def"):
+        if f"sm_receiver_{receiver}" not in tests and not re.search(rf"\b{key}\b", tests):
+            yield f"app/receivers.def: {key}: no test opens it"
 
 
 def check_clocks():

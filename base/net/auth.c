@@ -99,23 +99,11 @@ static void files_put(struct files *f)
     free(f);
 }
 
-static struct sm_str trimmed(struct sm_str s)
-{
-    while (s.len && strchr(" \t\r", s.ptr[s.len - 1]))
-        s.len--;
-    while (s.len && strchr(" \t", *s.ptr))
-        s = sm_str(s.ptr + 1, s.len - 1);
-    return s;
-}
-
 /* The next line that says something; false at the end. */
 static bool next_line(struct sm_str *rest, unsigned *number, struct sm_str *line)
 {
     while (rest->len) {
-        const char *end = memchr(rest->ptr, '\n', rest->len);
-        size_t n = end ? (size_t)(end - rest->ptr) : rest->len;
-        *line = trimmed(sm_str(rest->ptr, n));
-        *rest = end ? sm_str(end + 1, rest->len - n - 1) : sm_str(rest->ptr + n, 0);
+        *line = sm_str_cut_line(rest);
         (*number)++;
         if (line->len && line->ptr[0] != '#')
             return true;
@@ -478,7 +466,7 @@ static bool take_scheme(struct sm_str *value, const char *scheme)
     size_t n = strlen(scheme);
     if (value->len <= n || strncasecmp(value->ptr, scheme, n) != 0 || value->ptr[n] != ' ')
         return false;
-    *value = trimmed(sm_str(value->ptr + n, value->len - n));
+    *value = sm_str_trim(sm_str(value->ptr + n, value->len - n));
     return true;
 }
 

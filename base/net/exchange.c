@@ -183,17 +183,6 @@ static void note_known(struct sm_exchange *x, const struct sm_http_header *heade
     }
 }
 
-static struct sm_str trimmed(struct sm_str s)
-{
-    while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    while (s.len && (*s.ptr == ' ' || *s.ptr == '\t')) {
-        s.ptr++;
-        s.len--;
-    }
-    return s;
-}
-
 /* A request may name its target in absolute form (RFC 9112 sec. 3.2.2); only path and query matter here. */
 static struct sm_str origin_form(struct sm_str target)
 {
@@ -246,7 +235,7 @@ void sm_exchange_finish_headers(struct sm_exchange *x, struct sm_str method)
     pub->headers = x->headers;
     pub->headers_n = x->headers_n;
     for (uint32_t i = 0; i < x->headers_n; i++) {
-        x->headers[i].value = trimmed(x->headers[i].value);
+        x->headers[i].value = sm_str_trim(x->headers[i].value);
         note_known(x, &x->headers[i]);
     }
     split_target(pub, sm_str(x->text, x->target_len));

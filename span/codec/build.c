@@ -102,9 +102,21 @@ bool sm_build_close_long_message(struct sm_build *b, size_t at, size_t *moved)
     return true;
 }
 
+static void fill_head(struct sm_span *s, uint64_t id, uint64_t parent_id, enum sm_kind kind, uint64_t start_ns, uint64_t end_ns)
+{
+    s->span_id = id;
+    s->parent_id = parent_id;
+    s->start_ns = start_ns;
+    s->duration_ns = start_ns && end_ns > start_ns ? end_ns - start_ns : 0;
+    s->kind_status |= kind <= SM_KIND_CONSUMER ? (uint8_t)kind : 0;
+    if (start_ns == 0)
+        s->flags |= SM_SPAN_NO_START;
+}
+
 void sm_build_front(struct sm_build *b, struct sm_trace_id trace, uint64_t id, uint64_t parent_id, enum sm_kind kind,
                     uint64_t start_ns, uint64_t end_ns)
 {
+    fill_head(b->head, id, parent_id, kind, start_ns, end_ns);
     uint8_t front[SM_BUILD_FRONT], *p = front, bytes[16];
     sm_store_be64(bytes, trace.hi);
     sm_store_be64(bytes + 8, trace.lo);

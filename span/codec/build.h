@@ -126,9 +126,17 @@ SM_INLINE bool sm_build_close_message(struct sm_build *b, size_t at, size_t *mov
     return true;
 }
 
-/* Ids, kind and times (0: left out), before the span's body. */
+/* Ids, kind and times (0: left out), in the header and before the span's body. A kind that is none of enum sm_kind is left out of
+ * the header. The header's duration is from start to end; a codec that knows a duration without them sets it afterwards. */
 void sm_build_front(struct sm_build *b, struct sm_trace_id trace, uint64_t id, uint64_t parent_id, enum sm_kind kind,
                     uint64_t start_ns, uint64_t end_ns);
+
+/* The span's name in the header: `size` bytes of the arena. Not for spans that will be refused: names are never forgotten. */
+SM_INLINE void sm_build_name(struct sm_build *b, size_t at, size_t size)
+{
+    struct sm_str name = size ? sm_str(b->arena->data + at, size) : (struct sm_str){"", 0};
+    b->head->name_id = sm_names_cache_id(b->d->names_cache, name);
+}
 
 /* Changes ids that sm_build_front wrote, in the header and in the bytes of a committed span. A span without a parent gets
  * none. */

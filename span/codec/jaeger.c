@@ -505,22 +505,6 @@ static bool put_private(struct sm_jaeger_in *j, struct sm_private *priv)
     return true;
 }
 
-static void fill_head(struct sm_jaeger_in *j)
-{
-    struct sm_build *b = &j->build;
-    struct sm_span *s = b->head;
-    s->span_id = j->id;
-    s->parent_id = j->parent_id;
-    s->start_ns = j->start_ns;
-    s->duration_ns = j->duration_ns;
-    s->scope_id = j->scope_id;
-    s->kind_status |= (uint8_t)j->kind;
-    if (j->start_ns == 0)
-        s->flags |= SM_SPAN_NO_START;
-    struct sm_str name = j->name.size ? sm_str(b->arena->data + j->name.at, j->name.size) : (struct sm_str){"", 0};
-    s->name_id = sm_names_cache_id(b->d->names_cache, name);
-}
-
 /* The sum of a start and a duration that are each below 2^63 does not overflow. */
 bool sm_jaeger_commit(struct sm_jaeger_in *j)
 {
@@ -535,8 +519,10 @@ bool sm_jaeger_commit(struct sm_jaeger_in *j)
     if (!put_status(j, &priv) || !put_private(j, &priv))
         return false;
     sm_build_front(b, j->trace, j->id, j->parent_id, j->kind, j->start_ns, j->start_ns ? j->start_ns + j->duration_ns : 0);
-    if (b->reject == SM_REJECT_COUNT)
-        fill_head(j);
+    b->head->duration_ns = j->duration_ns; /* also without a start */
+    b->head->scope_id = j->scope_id;
+    if (SM_LIKELY(b->reject == SM_REJECT_COUNT))
+        sm_build_name(b, j->name.at, j->name.size);
     sm_build_commit(b, j->trace);
     return true;
 }

@@ -8,18 +8,14 @@
 #include "base/json.h"
 #include "base/rfc3339.h"
 #include "span/codec/jaeger.h"
-
-#include <math.h>
+#include "span/codec/json_room.h"
 
 enum { KEY_SIZE_MAX = 32, READER_DEPTH = 16, ID_TEXT_MAX = 40 };
 
 struct reader {
     struct sm_json j;
     struct sm_jaeger_in in;
-    struct sm_decoder *d;
-    size_t size;                 /* of the message: no text in it is longer */
-    struct sm_payload *scratch;  /* texts without their escapes; NULL until there are some */
-    size_t scratch_used;         /* of the tag at hand */
+    struct sm_json_room room; /* for texts of the tag at hand */
     struct sm_json references, process; /* at their values; p NULL: there are none */
 };
 
@@ -35,18 +31,10 @@ static bool need(struct reader *r, bool memory)
 
 /* ---- texts ---- */
 
-/* Room in the scratch payload for a text of the message, or what base64 in it means. The texts of a tag have at most the message's
- * bytes, and base64 may need room twice, as text and as bytes. */
-static uint8_t *scratch(struct reader *r, size_t n)
+static bool no_room(struct reader *r)
 {
-    if (!r->scratch)
-        r->scratch = sm_payload_new(r->d->pool, 2 * r->size + 256);
-    r->in.build.no_memory |= !r->scratch;
-    if (!need(r, r->scratch != NULL) || r->scratch_used + n + SM_PAYLOAD_SLOP > r->scratch->capacity)
-        return NULL;
-    uint8_t *at = r->scratch->data + r->scratch_used;
-    r->scratch_used += n + SM_PAYLOAD_SLOP;
-    return at;
+    r->in.build.no_memory |= r->room.no_memory;
+    return fail(r, r->room.no_memory ? "out of memory" : "too many members of one name");
 }
 
 static bool read_text(struct reader *r, struct sm_str *text)
@@ -55,16 +43,7 @@ static bool read_text(struct reader *r, struct sm_str *text)
     *text = sm_str(r->j.start, 0);
     if (sm_json_null(&r->j))
         return true;
-    if (!sm_json_string(&r->j, &t))
-        return false;
-    *text = sm_str(t.ptr, t.len);
-    if (SM_LIKELY(!t.escaped))
-        return true;
-    uint8_t *plain = scratch(r, t.len);
-    if (!plain)
-        return fail(r, "too many members of one name");
-    *text = sm_str(plain, sm_json_unescape(&t, plain));
-    return true;
+    return sm_json_string(&r->j, &t) && (sm_json_room_plain(&r->room, &t, text) || no_room(r));
 }
 
 static bool read_base64(struct reader *r, struct sm_str *bytes)
@@ -72,10 +51,12 @@ static bool read_base64(struct reader *r, struct sm_str *bytes)
     struct sm_str text;
     if (!read_text(r, &text))
         return false;
-    uint8_t *out = scratch(r, SM_BASE64_DECODED_MAX(text.len));
-    const uint8_t *end = out ? sm_base64_decode(text, out) : NULL;
+    uint8_t *out = sm_json_room_take(&r->room, SM_BASE64_DECODED_MAX(text.len));
+    if (!out)
+        return no_room(r);
+    const uint8_t *end = sm_base64_decode(text, out);
     if (!end)
-        return fail(r, out ? "invalid base64" : "too many members of one name");
+        return fail(r, "invalid base64");
     *bytes = sm_str(out, (size_t)(end - out));
     return true;
 }
@@ -85,7 +66,7 @@ static size_t read_id(struct reader *r, uint8_t out[SM_BASE64_DECODED_MAX(ID_TEX
 {
     struct sm_str text;
     const uint8_t *end = NULL;
-    r->scratch_used = 0;
+    r->room.used = 0;
     if (read_text(r, &text) && text.len <= ID_TEXT_MAX)
         end = sm_base64_decode(text, out);
     return end ? (size_t)(end - out) : 0;
@@ -126,10 +107,6 @@ static bool read_int(struct reader *r, int64_t *v)
 
 static bool read_double(struct reader *r, double *d)
 {
-    static const struct {
-        const char *name;
-        double value;
-    } names[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
     struct sm_json_number n;
     struct sm_str text;
     if (sm_json_peek(&r->j) != SM_JSON_STRING) {
@@ -137,18 +114,7 @@ static bool read_double(struct reader *r, double *d)
         *d = ok ? sm_json_number_double(&n) : 0;
         return ok;
     }
-    if (!read_text(r, &text))
-        return false;
-    for (size_t i = 0; i < SM_ARRAY_LEN(names); i++) {
-        if (sm_str_eq(text, sm_str_c(names[i].name))) {
-            *d = names[i].value;
-            return true;
-        }
-    }
-    if (!sm_json_number_parse(text, &n))
-        return fail(r, "expected a number");
-    *d = sm_json_number_double(&n);
-    return true;
+    return read_text(r, &text) && (sm_json_double_parse(text, d) || fail(r, "expected a number"));
 }
 
 /* Go's zero time, which marshallers write for none, reads as none. */
@@ -157,7 +123,7 @@ static void read_time(struct reader *r, uint64_t *ns)
     static const char zero[] = "0001-01-01T00:00:00";
     struct sm_str text;
     int64_t v = 0;
-    r->scratch_used = 0;
+    r->room.used = 0;
     if (!read_text(r, &text) || text.len == 0)
         return;
     bool none = text.len >= sizeof zero - 1 && memcmp(text.ptr, zero, sizeof zero - 1) == 0;
@@ -171,7 +137,7 @@ static void read_duration(struct reader *r, uint64_t *ns)
 {
     struct sm_str text;
     uint64_t whole = 0, part = 0, unit = (uint64_t)SM_SEC;
-    r->scratch_used = 0;
+    r->room.used = 0;
     if (!read_text(r, &text) || text.len == 0)
         return;
     bool negative = text.ptr[0] == '-', ok = true;
@@ -279,7 +245,7 @@ static void read_tag(struct reader *r, put_function *put)
     struct sm_json_text key;
     uint8_t plain_key[KEY_SIZE_MAX];
     bool ok = true;
-    r->scratch_used = 0;
+    r->room.used = 0;
     for (bool more = sm_json_object(&r->j, &key); more && ok; more = ok && sm_json_member(&r->j, &key)) {
         sm_json_plain(&key, plain_key, sizeof plain_key);
         ok = read_tag_member(r, &key, &tag, &v);
@@ -339,7 +305,7 @@ static void read_reference(struct reader *r, struct sm_jaeger_reference *ref)
     *ref = (struct sm_jaeger_reference){.type = SM_JAEGER_CHILD_OF};
     for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
         sm_json_plain(&key, plain_key, sizeof plain_key);
-        r->scratch_used = 0;
+        r->room.used = 0;
         if (is_key(&key, "traceId", "trace_id"))
             read_trace_id(r, &ref->trace);
         else if (is_key(&key, "spanId", "span_id"))
@@ -393,7 +359,7 @@ static void walk_process(struct reader *r, bool tags)
     uint8_t plain_key[KEY_SIZE_MAX];
     struct sm_str service = sm_str(r->j.start, 0);
     r->j = r->process;
-    r->scratch_used = 0;
+    r->room.used = 0;
     for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
         sm_json_plain(&key, plain_key, sizeof plain_key);
         if (!tags && is_key(&key, "serviceName", "service_name"))
@@ -451,7 +417,7 @@ static void read_name(struct reader *r)
 
 static void read_member(struct reader *r, const struct sm_json_text *key)
 {
-    r->scratch_used = 0;
+    r->room.used = 0;
     if (is_key(key, "traceId", "trace_id"))
         read_trace_id(r, &r->in.trace);
     else if (is_key(key, "spanId", "span_id"))
@@ -496,12 +462,12 @@ static void read_span(struct reader *r)
 
 static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
 {
-    struct reader r = {.j = sm_json_reader(payload->data, payload->size, READER_DEPTH), .d = d, .size = payload->size};
+    struct reader r = {.j = sm_json_reader(payload->data, payload->size, READER_DEPTH),
+                       .room = sm_json_room(d->pool, payload->size)};
     if (sm_jaeger_open(&r.in, d, batch, payload->size + payload->size / 4) != SM_OK)
         return sm_err_set(err, SM_E_NOMEM, "out of memory");
     read_span(&r);
-    if (r.scratch)
-        sm_payload_put(r.scratch);
+    sm_json_room_fini(&r.room);
     enum sm_rc rc = sm_json_end(&r.j, err);
     if (rc == SM_OK) {
         sm_jaeger_close(&r.in);

@@ -9,8 +9,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "span/codec/jaeger.h"
-
-#include <math.h>
+#include "span/codec/json_room.h"
 
 enum { KEY_SIZE_MAX = 32, READER_DEPTH = 32, PROCESSES_MAX = 100000 };
 
@@ -25,9 +24,7 @@ struct reader {
     struct sm_jaeger_in in;
     struct sm_decoder *d;
     struct sm_batch *batch;
-    size_t size;                /* of the payload: no text in it is longer */
-    struct sm_payload *scratch; /* texts without their escapes; NULL until there are some */
-    size_t scratch_used;
+    struct sm_json_room room; /* for texts of what is at hand */
     struct sm_payload *table; /* of processes; NULL until there are some */
     uint32_t table_mask;
     struct sm_json references; /* of the span at hand, at their value; p NULL: there are none */
@@ -49,16 +46,9 @@ static bool need(struct reader *r, bool memory)
 
 /* ---- texts ---- */
 
-/* Room for a text, or for what base64 in it means: the texts of a tag together are no longer than the payload. */
-static uint8_t *scratch(struct reader *r, size_t n)
+static bool no_room(struct reader *r)
 {
-    if (!r->scratch)
-        r->scratch = sm_payload_new(r->d->pool, 2 * r->size + 256);
-    if (!need(r, r->scratch != NULL) || r->scratch_used + n + SM_PAYLOAD_SLOP > r->scratch->capacity)
-        return NULL;
-    uint8_t *at = r->scratch->data + r->scratch_used;
-    r->scratch_used += n + SM_PAYLOAD_SLOP;
-    return at;
+    return need(r, !r->room.no_memory) && fail(r, "too many members of one name");
 }
 
 static struct sm_str nothing(const struct reader *r)
@@ -75,16 +65,7 @@ static bool read_text(struct reader *r, struct sm_str *text)
         return true;
     if (sm_json_peek(&r->j) != SM_JSON_STRING)
         return sm_json_raw(&r->j, text);
-    if (!sm_json_string(&r->j, &t))
-        return false;
-    *text = sm_str(t.ptr, t.len);
-    if (SM_LIKELY(!t.escaped))
-        return true;
-    uint8_t *plain = scratch(r, t.len);
-    if (!plain)
-        return fail(r, "too many members of one name");
-    *text = sm_str(plain, sm_json_unescape(&t, plain));
-    return true;
+    return sm_json_string(&r->j, &t) && (sm_json_room_plain(&r->room, &t, text) || no_room(r));
 }
 
 /* Whole microseconds, with or without quotes. */
@@ -106,7 +87,7 @@ static bool read_micros(struct reader *r, int64_t *us)
 static void read_trace_id(struct reader *r, struct sm_trace_id *id)
 {
     struct sm_str text;
-    r->scratch_used = 0;
+    r->room.used = 0;
     if (!read_text(r, &text) || sm_trace_id_parse(text, id) != SM_OK)
         *id = (struct sm_trace_id){0, 0};
 }
@@ -114,7 +95,7 @@ static void read_trace_id(struct reader *r, struct sm_trace_id *id)
 static void read_span_id(struct reader *r, uint64_t *id)
 {
     struct sm_str text;
-    r->scratch_used = 0;
+    r->room.used = 0;
     if (!read_text(r, &text) || sm_span_id_parse(text, id) != SM_OK)
         *id = 0;
 }
@@ -194,29 +175,12 @@ static void read_tag_member(struct reader *r, const struct sm_json_text *key, vo
         (void)sm_json_skip(&r->j);
 }
 
-static bool take_double(const struct sm_str text, double *d)
-{
-    static const struct {
-        const char *name;
-        double value;
-    } names[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
-    struct sm_json_number n;
-    for (size_t i = 0; i < SM_ARRAY_LEN(names); i++) {
-        *d = names[i].value;
-        if (sm_str_eq(text, sm_str_c(names[i].name)))
-            return true;
-    }
-    if (!sm_json_number_parse(text, &n))
-        return false;
-    *d = sm_json_number_double(&n);
-    return true;
-}
-
 static bool take_base64(struct reader *r, struct sm_str text, struct sm_str *bytes)
 {
-    uint8_t *out = scratch(r, SM_BASE64_DECODED_MAX(text.len));
+    uint8_t *out = sm_json_room_take(&r->room, SM_BASE64_DECODED_MAX(text.len));
     const uint8_t *end = out ? sm_base64_decode(text, out) : NULL;
     *bytes = end ? sm_str(out, (size_t)(end - out)) : text;
+    (void)need(r, out || !r->room.no_memory);
     return end != NULL;
 }
 
@@ -231,7 +195,7 @@ static bool take_value(struct reader *r, struct sm_jaeger_tag *tag, struct sm_st
     case SM_JAEGER_INT:
         return sm_json_number_parse(text, &n) && sm_json_number_int64(&n, &tag->i);
     case SM_JAEGER_DOUBLE:
-        return take_double(text, &tag->d);
+        return sm_json_double_parse(text, &tag->d);
     case SM_JAEGER_BINARY:
         return take_base64(r, text, &tag->text);
     default:
@@ -246,7 +210,7 @@ static void read_tag(struct reader *r, put_function *put)
     struct tag t = {.tag = {.key = nothing(r), .type = SM_JAEGER_STRING, .text = nothing(r)}};
     struct sm_json after;
     struct sm_str text = nothing(r);
-    r->scratch_used = 0;
+    r->room.used = 0;
     read_object(r, read_tag_member, &t);
     if (go_to(r, &t.value, &after)) {
         (void)read_text(r, &text);
@@ -364,7 +328,7 @@ static void read_process(struct reader *r, struct sm_str id)
 {
     struct head h = {.service = nothing(r)};
     struct sm_json after;
-    r->scratch_used = 0;
+    r->room.used = 0;
     read_object(r, read_process_member, &h);
     if (r->j.error || !need(r, sm_jaeger_process_begin(&r->in, h.service)))
         return;
@@ -448,7 +412,7 @@ static void read_flags(struct reader *r)
 static void read_time(struct reader *r, bool duration)
 {
     int64_t us;
-    r->scratch_used = 0;
+    r->room.used = 0;
     if (!read_micros(r, &us))
         return;
     if (duration)
@@ -460,7 +424,7 @@ static void read_time(struct reader *r, bool duration)
 static void read_name(struct reader *r)
 {
     struct sm_str name;
-    r->scratch_used = 0;
+    r->room.used = 0;
     if (read_text(r, &name))
         (void)need(r, sm_jaeger_name(&r->in, name));
 }
@@ -579,7 +543,7 @@ static void read_document(struct reader *r)
 
 static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
 {
-    struct reader r = {.d = d, .batch = batch, .size = payload->size};
+    struct reader r = {.d = d, .batch = batch, .room = sm_json_room(d->pool, payload->size)};
     struct sm_err why;
     r.j = sm_json_reader(payload->data, payload->size, READER_DEPTH);
     if (sm_jaeger_open(&r.in, d, batch, payload->size / 2) != SM_OK)
@@ -589,8 +553,7 @@ static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struc
         sm_json_space(&r.j);
     } while (!r.j.error && r.j.p < r.j.end);
     enum sm_rc rc = sm_json_end(&r.j, &why);
-    if (r.scratch)
-        sm_payload_put(r.scratch);
+    sm_json_room_fini(&r.room);
     if (r.table)
         sm_payload_put(r.table);
     if (rc == SM_OK) {

@@ -603,28 +603,13 @@ static bool put_status(struct reader *r)
         b->p = sm_build_text(b->p, STATUS_MESSAGE, r->message.ptr, n);
     if (r->status)
         b->p = sm_pb_put_uint(b->p, STATUS_CODE, r->status);
+    b->head->kind_status = (uint8_t)(r->status << 4);
     if (r->status == SM_STATUS_ERROR)
         b->head->flags |= SM_SPAN_ERROR;
     return true;
 }
 
 /* The scope follows when the batch ends. */
-static void fill_head(struct reader *r)
-{
-    struct sm_span *s = r->b.head;
-    s->span_id = r->id;
-    s->parent_id = r->parent_id;
-    s->start_ns = r->start_ns;
-    s->duration_ns = r->start_ns && r->end_ns > r->start_ns ? r->end_ns - r->start_ns : 0;
-    if (r->start_ns == 0)
-        s->flags |= SM_SPAN_NO_START;
-    if (r->end_ns == 0)
-        s->flags |= SM_SPAN_NO_DURATION;
-    s->kind_status = (uint8_t)(r->kind | r->status << 4);
-    struct sm_str name = r->name_size ? sm_str(r->b.arena->data + r->name_at, r->name_size) : (struct sm_str){"", 0};
-    s->name_id = sm_names_cache_id(r->b.d->names_cache, name);
-}
-
 static bool read_span(struct reader *r)
 {
     struct sm_build *b = &r->b;
@@ -648,9 +633,11 @@ static bool read_span(struct reader *r)
         sm_build_refuse(b, SM_REJECT_SPAN_ID);
     if (!put_status(r))
         return false;
-    if (SM_LIKELY(b->reject == SM_REJECT_COUNT))
-        fill_head(r);
     sm_build_front(b, r->trace, r->id, r->parent_id, (enum sm_kind)r->kind, r->start_ns, r->end_ns);
+    if (r->end_ns == 0)
+        b->head->flags |= SM_SPAN_NO_DURATION;
+    if (SM_LIKELY(b->reject == SM_REJECT_COUNT))
+        sm_build_name(b, r->name_at, r->name_size);
     sm_build_commit(b, r->trace);
     return true;
 }

@@ -223,26 +223,18 @@ static void read_int_value(struct reader *r)
 
 static void read_double_value(struct reader *r)
 {
-    static const struct {
-        const char *name;
-        double value;
-    } names[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
     struct sm_json_number n;
     struct sm_json_text text;
-    if (sm_json_peek(&r->j) == SM_JSON_STRING) {
-        struct sm_json before = r->j;
-        if (!sm_json_string(&r->j, &text))
-            return;
-        for (size_t i = 0; i < SM_ARRAY_LEN(names); i++) {
-            if (sm_str_eq(sm_str(text.ptr, text.len), sm_str_c(names[i].name))) {
-                put_double(r, names[i].value);
-                return;
-            }
-        }
-        r->j = before;
+    double d;
+    if (sm_json_peek(&r->j) != SM_JSON_STRING) {
+        if (read_number(r, &n))
+            put_double(r, sm_json_number_double(&n));
+    } else if (sm_json_string(&r->j, &text)) {
+        if (sm_json_double_parse(sm_str(text.ptr, text.len), &d))
+            put_double(r, d);
+        else
+            (void)fail(r, "expected a number");
     }
-    if (read_number(r, &n))
-        put_double(r, sm_json_number_double(&n));
 }
 
 /* KeyValue{key=1, value=2} as a field of whatever is being written. Returns the offset of the AnyValue's length, 0 when the
@@ -642,24 +634,6 @@ static void read_span_member(struct reader *r, const struct sm_json_text *key, v
     sm_json_skip(&r->j);
 }
 
-static void fill_head(struct reader *r)
-{
-    struct sm_span *s = r->b.head;
-    s->span_id = r->id;
-    s->parent_id = r->parent_id;
-    s->start_ns = r->start_ns;
-    s->duration_ns = r->start_ns && r->end_ns > r->start_ns ? r->end_ns - r->start_ns : 0;
-    if (r->start_ns == 0)
-        s->flags |= SM_SPAN_NO_START;
-    if (r->end_ns == 0)
-        s->flags |= SM_SPAN_NO_DURATION;
-    if (r->status == SM_STATUS_ERROR)
-        s->flags |= SM_SPAN_ERROR;
-    s->kind_status = (uint8_t)((r->kind <= SM_KIND_CONSUMER ? r->kind : 0) | (unsigned)r->status << 4);
-    struct sm_str name = r->name.size ? sm_str(r->b.arena->data + r->name.at, r->name.size) : (struct sm_str){"", 0};
-    s->name_id = sm_names_cache_id(r->b.d->names_cache, name);
-}
-
 static void read_span(struct reader *r)
 {
     struct sm_build *b = &r->b;
@@ -676,9 +650,14 @@ static void read_span(struct reader *r)
         sm_build_refuse(b, SM_REJECT_TRACE_ID);
     if (r->id == 0)
         sm_build_refuse(b, SM_REJECT_SPAN_ID);
-    if (b->reject == SM_REJECT_COUNT)
-        fill_head(r);
     sm_build_front(b, r->trace, r->id, r->parent_id, (enum sm_kind)r->kind, r->start_ns, r->end_ns);
+    b->head->kind_status |= (uint8_t)(r->status << 4);
+    if (r->status == SM_STATUS_ERROR)
+        b->head->flags |= SM_SPAN_ERROR;
+    if (r->end_ns == 0)
+        b->head->flags |= SM_SPAN_NO_DURATION;
+    if (SM_LIKELY(b->reject == SM_REJECT_COUNT))
+        sm_build_name(b, r->name.at, r->name.size);
     sm_build_commit(b, r->trace);
 }
 

@@ -30,7 +30,7 @@ static bool is_zero(const uint8_t *p, size_t n)
 
 bool sm_zipkin_address_take(struct sm_zipkin_address *a, const uint8_t *bytes, size_t size)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, loopback[4] = {[3] = 1};
     if (size == 4) {
         memcpy(a->ipv4, bytes, 4);
         a->has_ipv4 = true;
@@ -38,7 +38,7 @@ bool sm_zipkin_address_take(struct sm_zipkin_address *a, const uint8_t *bytes, s
     }
     if (size != 16)
         return false;
-    bool compatible = is_zero(bytes, 12) && !is_zero(bytes + 12, 3); /* ::a.b.c.d, but neither :: nor ::1 */
+    bool compatible = is_zero(bytes, 12) && memcmp(bytes + 12, loopback, 4) != 0; /* ::a.b.c.d, but not ::1 */
     if (memcmp(bytes, mapped, 12) == 0 || compatible)
         return sm_zipkin_address_take(a, bytes + 12, 4);
     memcpy(a->ipv6, bytes, 16);
@@ -56,7 +56,14 @@ bool sm_zipkin_address_parse(struct sm_zipkin_address *a, struct sm_str text)
         return false;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
-    return inet_pton(AF_INET6, copy, bytes) == 1 && sm_zipkin_address_take(a, bytes, 16);
+    if (inet_pton(AF_INET6, copy, bytes) != 1)
+        return false;
+    if (is_zero(bytes, 12) && !memchr(text.ptr, '.', text.len)) { /* as text it is compatible only when written like that */
+        memcpy(a->ipv6, bytes, 16);
+        a->has_ipv6 = true;
+        return true;
+    }
+    return sm_zipkin_address_take(a, bytes, 16);
 }
 
 enum sm_rc sm_zipkin_open(struct sm_zipkin_in *z, struct sm_decoder *d, struct sm_batch *batch, size_t size_hint)
@@ -252,24 +259,6 @@ static bool put_private(struct sm_zipkin_in *z, struct sm_private *priv)
     return true;
 }
 
-static void fill_head(struct sm_zipkin_in *z)
-{
-    struct sm_build *b = &z->build;
-    struct sm_span *s = b->head;
-    s->span_id = z->id;
-    s->parent_id = z->parent_id;
-    s->start_ns = z->timestamp_us * 1000;
-    s->duration_ns = z->duration_us * 1000;
-    s->scope_id = z->scope_id;
-    s->kind_status |= (uint8_t)z->kind;
-    if (z->timestamp_us == 0)
-        s->flags |= SM_SPAN_NO_START;
-    if (z->duration_us == 0)
-        s->flags |= SM_SPAN_NO_DURATION;
-    struct sm_str name = z->name_size ? sm_str(b->arena->data + z->name_at, z->name_size) : (struct sm_str){"", 0};
-    s->name_id = sm_names_cache_id(b->d->names_cache, name);
-}
-
 bool sm_zipkin_commit(struct sm_zipkin_in *z, enum sm_origin origin)
 {
     struct sm_build *b = &z->build;
@@ -289,8 +278,12 @@ bool sm_zipkin_commit(struct sm_zipkin_in *z, enum sm_origin origin)
     uint64_t start_ns = z->timestamp_us * 1000;
     uint64_t end_ns = start_ns && z->duration_us ? start_ns + z->duration_us * 1000 : 0;
     sm_build_front(b, z->trace, z->id, z->parent_id, z->kind, start_ns, end_ns);
-    if (b->reject == SM_REJECT_COUNT)
-        fill_head(z);
+    b->head->duration_ns = z->duration_us * 1000; /* also without a start */
+    if (z->duration_us == 0)
+        b->head->flags |= SM_SPAN_NO_DURATION;
+    b->head->scope_id = z->scope_id;
+    if (SM_LIKELY(b->reject == SM_REJECT_COUNT))
+        sm_build_name(b, z->name_at, z->name_size);
     sm_build_commit(b, z->trace);
     return true;
 }

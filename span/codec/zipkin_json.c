@@ -64,20 +64,43 @@ uint16_t sm_zipkin_json_port(struct sm_json *j)
     return 0;
 }
 
-void sm_zipkin_json_trace_id(struct sm_json *j, struct sm_str text, struct sm_trace_id *id)
+enum { ID_SIZE_MAX = 6 * 32 }; /* of the longest id, were each character written as an escape */
+
+/* The text of an id without escapes, which nobody writes; one that is too long for an id may keep them. */
+static bool read_id_text(struct sm_json *j, uint8_t plain[ID_SIZE_MAX], struct sm_str *text)
 {
-    if (SM_UNLIKELY(sm_trace_id_parse(text, id) != SM_OK))
-        (void)sm_json_fail(j, text.len == 0    ? "traceId is empty"
-                              : text.len > 32 ? "traceId.length > 32"
-                                              : "traceId is all zeros or not hex encoded");
+    struct sm_json_text t;
+    if (!sm_zipkin_json_text(j, &t))
+        return false;
+    sm_json_plain(&t, plain, ID_SIZE_MAX);
+    *text = sm_str(t.ptr, t.len);
+    return true;
 }
 
-void sm_zipkin_json_id(struct sm_json *j, struct sm_str text, uint64_t *id)
+bool sm_zipkin_json_trace_id(struct sm_json *j, struct sm_trace_id *id)
 {
-    if (SM_UNLIKELY(sm_span_id_parse(text, id) != SM_OK))
-        (void)sm_json_fail(j, text.len == 0    ? "id is empty"
-                              : text.len > 16 ? "id.length > 16"
-                                              : "id is all zeros or not hex encoded");
+    struct sm_str text;
+    uint8_t plain[ID_SIZE_MAX];
+    if (!read_id_text(j, plain, &text))
+        return false;
+    if (SM_LIKELY(sm_trace_id_parse(text, id) == SM_OK))
+        return true;
+    return sm_json_fail(j, text.len == 0    ? "traceId is empty"
+                           : text.len > 32 ? "traceId.length > 32"
+                                           : "traceId is all zeros or not hex encoded");
+}
+
+bool sm_zipkin_json_id(struct sm_json *j, uint64_t *id)
+{
+    struct sm_str text;
+    uint8_t plain[ID_SIZE_MAX];
+    if (!read_id_text(j, plain, &text))
+        return false;
+    if (SM_LIKELY(sm_span_id_parse(text, id) == SM_OK))
+        return true;
+    return sm_json_fail(j, text.len == 0    ? "id is empty"
+                           : text.len > 16 ? "id.length > 16"
+                                           : "id is all zeros or not hex encoded");
 }
 
 static bool all_zeros(struct sm_str text)
@@ -88,10 +111,17 @@ static bool all_zeros(struct sm_str text)
     return n == text.len;
 }
 
-void sm_zipkin_json_parent_id(struct sm_json *j, struct sm_str text, uint64_t *id)
+uint64_t sm_zipkin_json_parent_id(struct sm_json *j)
 {
-    if (SM_UNLIKELY(sm_span_id_parse(text, id) != SM_OK) && (text.len > 16 || !all_zeros(text)))
-        (void)sm_json_fail(j, text.len > 16 ? "parentId.length > 16" : "parentId is not hex encoded");
+    struct sm_str text;
+    uint64_t id = 0;
+    uint8_t plain[ID_SIZE_MAX];
+    if (read_id_text(j, plain, &text) && SM_UNLIKELY(sm_span_id_parse(text, &id) != SM_OK)) {
+        id = 0;
+        if (text.len > 16 || !all_zeros(text))
+            (void)sm_json_fail(j, text.len > 16 ? "parentId.length > 16" : "parentId is not hex encoded");
+    }
+    return id;
 }
 
 struct reader {
@@ -129,32 +159,6 @@ static bool read_plain(struct reader *r, struct sm_str *plain)
 {
     struct sm_json_text text;
     return sm_zipkin_json_text(&r->j, &text) && plain_text(r, &text, plain);
-}
-
-static void read_trace_id(struct reader *r)
-{
-    struct sm_str text;
-    if (!read_plain(r, &text))
-        return;
-    sm_zipkin_json_trace_id(&r->j, text, &r->z.trace);
-    r->has_trace = true;
-}
-
-static void read_id(struct reader *r)
-{
-    struct sm_str text;
-    if (!read_plain(r, &text))
-        return;
-    sm_zipkin_json_id(&r->j, text, &r->z.id);
-    r->has_id = true;
-}
-
-static void read_parent_id(struct reader *r)
-{
-    struct sm_str text;
-    r->z.parent_id = 0;
-    if (read_plain(r, &text))
-        sm_zipkin_json_parent_id(&r->j, text, &r->z.parent_id);
 }
 
 static void read_kind(struct reader *r)
@@ -279,7 +283,7 @@ static void read_member(struct reader *r, const struct sm_json_text *key)
     switch (key->len) {
     case 2:
         if (sm_json_is(key, "id"))
-            return read_id(r);
+            return (void)(r->has_id |= sm_zipkin_json_id(&r->j, &r->z.id));
         break;
     case 4:
         if (sm_json_is(key, "name"))
@@ -299,11 +303,11 @@ static void read_member(struct reader *r, const struct sm_json_text *key)
         break;
     case 7:
         if (sm_json_is(key, "traceId"))
-            return read_trace_id(r);
+            return (void)(r->has_trace |= sm_zipkin_json_trace_id(&r->j, &r->z.trace));
         break;
     case 8:
         if (sm_json_is(key, "parentId"))
-            return read_parent_id(r);
+            return (void)(r->z.parent_id = sm_zipkin_json_parent_id(&r->j));
         if (sm_json_is(key, "duration"))
             return (void)(r->z.duration_us = sm_zipkin_json_micros(&r->j));
         break;
@@ -413,9 +417,12 @@ static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struc
 
 static void put_address(struct sm_buf *out, const char *key, int family, const uint8_t *address, bool *first)
 {
+    static const uint8_t zeros[12];
     char text[INET6_ADDRSTRLEN];
     if (!inet_ntop(family, address, text, sizeof text))
         return;
+    if (family == AF_INET6 && memcmp(address, zeros, sizeof zeros) == 0 && strchr(text, '.')) /* which reads as one of IPv4 */
+        snprintf(text, sizeof text, "::%x:%x", address[12] << 8 | address[13], address[14] << 8 | address[15]);
     sm_buf_printf(out, "%s\"%s\":\"%s\"", *first ? "" : ",", key, text);
     *first = false;
 }

@@ -30,10 +30,11 @@ void sm_zipkin_json_bool(struct sm_json *j, bool *value);
 /* 0: null, zero or negative. */
 uint16_t sm_zipkin_json_port(struct sm_json *j);
 
-/* Ids in a text without escapes that was just read. An empty parent or one of zeros is none. */
-void sm_zipkin_json_trace_id(struct sm_json *j, struct sm_str text, struct sm_trace_id *id);
-void sm_zipkin_json_id(struct sm_json *j, struct sm_str text, uint64_t *id);
-void sm_zipkin_json_parent_id(struct sm_json *j, struct sm_str text, uint64_t *id);
+/* Ids. False at errors and for null, which leaves the id as it is. */
+bool sm_zipkin_json_trace_id(struct sm_json *j, struct sm_trace_id *id);
+bool sm_zipkin_json_id(struct sm_json *j, uint64_t *id);
+/* 0: null, empty or all zeros: there is none. */
+uint64_t sm_zipkin_json_parent_id(struct sm_json *j);
 
 /* Decodes by `decode`, and once more from a copy when it was refused and has bytes that are not UTF-8: then with U+FFFD in their
  * place. Envoy writes some bytes of strangers' headers into its JSON as they are, and a span with such must not take the others with

@@ -411,10 +411,12 @@ static void finish_foreign(struct out *o, struct sm_str scope)
 
 static void take_private_address(struct sm_zipkin_address *address, const struct sm_private_endpoint *endpoint)
 {
+    address->has_ipv4 = endpoint->ipv4 != NULL;
     if (endpoint->ipv4)
-        (void)sm_zipkin_address_take(address, endpoint->ipv4, 4);
+        memcpy(address->ipv4, endpoint->ipv4, sizeof address->ipv4);
+    address->has_ipv6 = endpoint->ipv6 != NULL;
     if (endpoint->ipv6)
-        (void)sm_zipkin_address_take(address, endpoint->ipv6, 16);
+        memcpy(address->ipv6, endpoint->ipv6, sizeof address->ipv6);
     address->port = endpoint->port;
 }
 

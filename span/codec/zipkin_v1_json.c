@@ -40,32 +40,6 @@ static bool read_plain(struct reader *r, struct sm_str *plain)
     return sm_zipkin_json_text(&r->j, &text) && plain_text(r, &text, plain);
 }
 
-static void read_trace_id(struct reader *r)
-{
-    struct sm_str text;
-    if (!read_plain(r, &text))
-        return;
-    sm_zipkin_json_trace_id(&r->j, text, &r->v.trace);
-    r->has_trace = true;
-}
-
-static void read_id(struct reader *r)
-{
-    struct sm_str text;
-    if (!read_plain(r, &text))
-        return;
-    sm_zipkin_json_id(&r->j, text, &r->v.id);
-    r->has_id = true;
-}
-
-static void read_parent_id(struct reader *r)
-{
-    struct sm_str text;
-    r->v.parent_id = 0;
-    if (read_plain(r, &text))
-        sm_zipkin_json_parent_id(&r->j, text, &r->v.parent_id);
-}
-
 /* False when nothing was said about the endpoint. */
 static bool read_endpoint_members(struct reader *r, struct sm_zipkin_v1_endpoint *e)
 {
@@ -191,11 +165,11 @@ static void read_list_of(struct reader *r, void (*read)(struct reader *r))
 static void read_member(struct reader *r, const struct sm_json_text *key)
 {
     if (sm_json_is(key, "traceId"))
-        read_trace_id(r);
+        r->has_trace |= sm_zipkin_json_trace_id(&r->j, &r->v.trace);
     else if (sm_json_is(key, "id"))
-        read_id(r);
+        r->has_id |= sm_zipkin_json_id(&r->j, &r->v.id);
     else if (sm_json_is(key, "parentId"))
-        read_parent_id(r);
+        r->v.parent_id = sm_zipkin_json_parent_id(&r->j);
     else if (sm_json_is(key, "name"))
         (void)read_plain(r, &r->v.name);
     else if (sm_json_is(key, "timestamp"))

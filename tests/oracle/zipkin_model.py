@@ -311,15 +311,21 @@ def is_clean_thrift(data):
 
 def v1_is_odd(data):
     """True for v1 JSON of which we make more than zipkin2: values and keys that are not texts, which it passes over, and trace ids of
-    which it takes the last 16 digits unless there are 32."""
+    which it takes the last 16 digits unless there are 32; and for times before 1970, which are none to us and odd ones to it."""
     try:
         spans = json.loads(data.decode(errors="replace"))
     except ValueError:
         return False
-    binary = [b for span in spans if isinstance(span, dict) for b in span.get("binaryAnnotations") or []]
+    spans = [span for span in spans if isinstance(span, dict)]
+    binary = [b for span in spans for b in span.get("binaryAnnotations") or []]
     odd = [b for b in binary if not isinstance(b.get("key"), str) or not isinstance(b.get("value"), str) and b["key"] not in ("sa", "ca", "ma")]
     return bool(odd) or any(isinstance(b.get("value"), str) and b["key"] in ("sa", "ca", "ma") for b in binary) or any(
-        16 < len(str(span.get("traceId"))) < 32 for span in spans)
+        16 < len(str(span.get("traceId"))) < 32 or is_early(span) for span in spans)
+
+
+def is_early(v1_span):
+    times = [v1_span.get("timestamp"), v1_span.get("duration"), *(a.get("timestamp") for a in v1_span.get("annotations") or [])]
+    return any(isinstance(time, int) and time < 0 for time in times)
 
 
 def rng_of(seed, name):

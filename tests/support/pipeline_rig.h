@@ -13,6 +13,7 @@
 #include "base/pb.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/sample/rules.h"
+#include "pipeline/wheel.h"
 #include "pipeline/worker_internal.h"
 
 #include <criterion/criterion.h>
@@ -312,6 +313,26 @@ static inline void rig_span(struct rig *r, int64_t now_ns, struct rig_span span)
 static inline void rig_advance(struct rig *r, int64_t now_ns)
 {
     sm_pipeline_advance(r->pipeline, now_ns);
+}
+
+/* The one trace that the sink was given. */
+static inline const struct rig_seen *rig_only_seen(const struct rig *r)
+{
+    cr_assert_eq(r->seen_count, 1, "%u traces", r->seen_count);
+    return &r->seen[0];
+}
+
+/* The next trace is open before closes_ns and has closed with the tick after it. */
+static inline void rig_expect_closes(struct rig *r, int64_t closes_ns, enum sm_trigger trigger)
+{
+    unsigned before = r->seen_count;
+    rig_advance(r, closes_ns - 1);
+    cr_assert_eq(r->seen_count, before, "closed too early");
+    rig_advance(r, closes_ns + 2 * SM_TICK_NS);
+    cr_assert_eq(r->seen_count, before + 1, "still open");
+    const struct rig_seen *s = &r->seen[before];
+    cr_expect_eq(s->trigger, trigger, "%s", sm_trigger_name((enum sm_trigger)s->trigger));
+    cr_expect(s->closed_ns >= closes_ns && s->closed_ns <= closes_ns + SM_TICK_NS, "%ld ns late", (long)(s->closed_ns - closes_ns));
 }
 
 #endif

@@ -10,6 +10,26 @@ Test(base, str_order_is_bytewise_then_shorter_first)
     cr_assert(sm_str_eq(SM_STR(""), (struct sm_str){NULL, 0}));
 }
 
+Test(base, blanks_around_a_text_go)
+{
+    cr_expect(sm_str_eq(sm_str_trim(SM_STR(" \t a b\t ")), SM_STR("a b")));
+    cr_expect(sm_str_eq(sm_str_trim(SM_STR(" \t ")), SM_STR("")));
+    cr_expect(sm_str_eq(sm_str_trim((struct sm_str){NULL, 0}), SM_STR("")));
+    cr_expect(sm_str_eq(sm_str_trim(SM_STR("a\r")), SM_STR("a\r")), "no blank");
+}
+
+Test(base, lines_end_in_either_way)
+{
+    struct sm_str text = SM_STR(" one \r\n\ntwo\r \n\r\nlast");
+    static const char *const lines[] = {"one", "", "two\r", "", "last"};
+    for (size_t i = 0; i < SM_ARRAY_LEN(lines); i++) {
+        cr_assert(text.len);
+        struct sm_str line = sm_str_cut_line(&text);
+        cr_expect(sm_str_eq(line, sm_str_c(lines[i])), "%zu: %.*s", i, SM_STR_ARG(line));
+    }
+    cr_expect_eq(text.len, 0);
+}
+
 Test(base, err_keeps_code_and_text)
 {
     struct sm_err err;

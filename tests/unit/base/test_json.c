@@ -341,3 +341,16 @@ Test(json, strings_round_trip_through_the_writer)
     }
     sm_buf_fini(&out);
 }
+
+Test(json, doubles_in_quotes_may_be_no_numbers)
+{
+    double d;
+    cr_expect(sm_json_double_parse(SM_STR("-1.5e3"), &d) && d == -1500);
+    cr_expect(sm_json_double_parse(SM_STR("18446744073709551615"), &d) && d == 0x1p64);
+    cr_expect(sm_json_double_parse(SM_STR("NaN"), &d) && isnan(d));
+    cr_expect(sm_json_double_parse(SM_STR("Infinity"), &d) && d == INFINITY);
+    cr_expect(sm_json_double_parse(SM_STR("-Infinity"), &d) && d == -INFINITY);
+    static const char *const none[] = {"", "nan", "Inf", "+Infinity", "1.5 ", "0x1"};
+    for (size_t i = 0; i < SM_ARRAY_LEN(none); i++)
+        cr_expect_not(sm_json_double_parse(sm_str_c(none[i]), &d), "%s", none[i]);
+}

@@ -143,6 +143,8 @@ Test(zipkin_proto, fields)
         {IDS "42051203010203", BEFORE AFTER}, /* no address has three bytes */
         {IDS "4a180a0142" "1a1020010db8000000000000000000000001" "209a05",
          BEFORE ",\"remoteEndpoint\":{\"serviceName\":\"b\",\"ipv6\":\"2001:db8::1\",\"port\":666}" AFTER},
+        {IDS "4a12" "1a1000000000000000000000000000000005", BEFORE ",\"remoteEndpoint\":{\"ipv4\":\"0.0.0.5\"}" AFTER},
+        {IDS "4a12" "1a1000000000000000000000000000000001", BEFORE ",\"remoteEndpoint\":{\"ipv6\":\"::1\"}" AFTER},
         {IDS "520c090700000000000000" "120161", BEFORE ",\"annotations\":[{\"timestamp\":7,\"value\":\"a\"}]" AFTER},
         {IDS "5209090700000000000000", BEFORE AFTER}, /* an annotation without a text */
         {IDS "5203120161", BEFORE AFTER},             /* or a time */
