@@ -97,6 +97,7 @@ static enum sm_rc make_pipeline(struct sm_engine *e, const struct sm_engine_opti
         .memory_soft = c->memory.soft,
         .memory_hard = c->memory.hard,
         .start_ns = o->start_ns,
+        .show_kept = o->store && o->placement == SM_PLACEMENT_THREADS,
         .names = e->names,
         .scopes = e->scopes,
         .wanted = e->wanted,

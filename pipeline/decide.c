@@ -63,6 +63,8 @@ static void hand_on(struct sm_shard *s, struct sm_trace *t)
     sm_stats_add(s->config.stats, kept ? SM_STAT_TRACES_KEPT : SM_STAT_TRACES_SAMPLED_OUT, !t->late);
     if (!kept || !sm_fanout_offer(s->config.fanout, s->config.index, t))
         sm_trace_memory_free(&s->memory, t);
+    else if (s->config.show_kept)
+        sm_trace_map_add(&s->kept, sm_trace_map_hash(t->id.lo), t);
 }
 
 /* The verdict is final, or there is nothing to decide about. The view is of this trace. What reopened a trace is analysed

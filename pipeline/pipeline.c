@@ -46,6 +46,7 @@ static void make_shards(struct sm_pipeline *p)
             .fanout = c->fanout,
             .coordinator = p->coordinator,
             .budget = c->memory_bytes ? &p->budget : NULL,
+            .show_kept = c->show_kept,
             .stats = &w->stats,
         };
         p->shards[i] = sm_shard_new(&shard, p->base_ns);
@@ -387,15 +388,34 @@ static void visit_on_thread(struct errand *e)
     }
 }
 
+static void visit_kept_on_thread(struct errand *e)
+{
+    for (unsigned i = 0; i < e->worker->shard_count; i++)
+        sm_shard_each_kept(e->worker->shards[i], e->id, e->visit, e->ctx);
+}
+
+/* To the worker that has the traces with this id, or to all. */
+static void visit_shards(struct sm_pipeline *p, const struct errand *errand)
+{
+    unsigned only = errand->id ? sm_pipeline_shard_of(p, *errand->id) % p->config.workers : UINT32_MAX;
+    for (unsigned i = 0; i < p->config.workers; i++) {
+        struct errand e = *errand;
+        if (!e.id || i == only)
+            errand_send(&e, &p->workers[i], p->running);
+    }
+}
+
 void sm_pipeline_visit_open(struct sm_pipeline *p, const struct sm_trace_id *id,
                             void (*visit)(void *ctx, const struct sm_trace *trace), void *ctx)
 {
-    unsigned only = id ? sm_pipeline_shard_of(p, *id) % p->config.workers : UINT32_MAX;
-    for (unsigned i = 0; i < p->config.workers; i++) {
-        if (!id || i == only)
-            errand_send(&(struct errand){.fn = visit_on_thread, .id = id, .visit = visit, .ctx = ctx}, &p->workers[i],
-                        p->running);
-    }
+    visit_shards(p, &(struct errand){.fn = visit_on_thread, .id = id, .visit = visit, .ctx = ctx});
+}
+
+void sm_pipeline_visit_kept(struct sm_pipeline *p, const struct sm_trace_id *id,
+                            void (*visit)(void *ctx, const struct sm_trace *trace), void *ctx)
+{
+    if (p->config.show_kept)
+        visit_shards(p, &(struct errand){.fn = visit_kept_on_thread, .id = id, .visit = visit, .ctx = ctx});
 }
 
 uint64_t sm_pipeline_stat(const struct sm_pipeline *p, enum sm_stat stat)

@@ -33,6 +33,7 @@ struct sm_pipeline_config {
     uint64_t memory_bytes;                              /* the budget; 0: no memory triggers */
     double memory_soft, memory_hard;                    /* shares of it: back-pressure, early decisions */
     int64_t start_ns;                                   /* INLINE: where time starts */
+    bool show_kept;                                     /* for sm_pipeline_visit_kept */
     struct sm_names *names;
     struct sm_scopes *scopes;
     const struct sm_wanted *wanted;
@@ -75,6 +76,12 @@ void sm_pipeline_tend(struct sm_pipeline *p);
  * when id is NULL, and waits until that is done. Spans of payloads whose submission ended before the call are among them. The
  * trace is settled; visit must only read and copy. */
 void sm_pipeline_visit_open(struct sm_pipeline *p, const struct sm_trace_id *id,
+                            void (*visit)(void *ctx, const struct sm_trace *trace), void *ctx);
+
+/* The same for kept traces that are on their way through the sinks, which have them for a moment when their window is no longer there and
+ * the store does not hold them yet: visit open traces first, then these, then look into the store. There may be several of one id. Nothing
+ * without config.show_kept. */
+void sm_pipeline_visit_kept(struct sm_pipeline *p, const struct sm_trace_id *id,
                             void (*visit)(void *ctx, const struct sm_trace *trace), void *ctx);
 
 /* Figures, any thread: sums over workers. */

@@ -21,6 +21,8 @@ struct sm_shard *sm_shard_new(const struct sm_shard_config *config, int64_t now_
     struct sm_shard *s = sm_xcalloc(1, sizeof *s);
     s->config = *config;
     sm_trace_map_init(&s->map);
+    if (config->show_kept)
+        sm_trace_map_init(&s->kept);
     sm_wheel_init(&s->wheel, now_ns);
     s->decided = sm_decided_new(config->kept_decisions_max, config->dropped_decisions_max);
     s->skeletons = sm_skeletons_new(config->skeleton_bytes_max, config->late_grace_ns);
@@ -50,6 +52,7 @@ void sm_shard_free(struct sm_shard *s)
     sm_decided_free(s->decided);
     sm_trace_memory_fini(&s->memory);
     sm_trace_map_fini(&s->map);
+    sm_trace_map_fini(&s->kept);
     free(s->waiting.items);
     free(s->asking.items);
     free(s);
@@ -231,6 +234,8 @@ bool sm_shard_collect(struct sm_shard *s)
     while (home) {
         struct sm_trace *t = home;
         home = t->next;
+        if (s->config.show_kept)
+            sm_trace_map_remove(&s->kept, t);
         sm_trace_memory_free(&s->memory, t);
     }
     return true;
@@ -311,6 +316,21 @@ void sm_shard_each(struct sm_shard *s, void (*fn)(void *ctx, const struct sm_tra
 {
     struct each e = {fn, ctx};
     sm_trace_map_each(&s->map, settle_then_call, &e);
+}
+
+static void call(void *ctx, struct sm_trace *t)
+{
+    struct each *e = ctx;
+    e->fn(e->ctx, t);
+}
+
+void sm_shard_each_kept(struct sm_shard *s, const struct sm_trace_id *id, void (*fn)(void *ctx, const struct sm_trace *trace), void *ctx)
+{
+    struct each e = {fn, ctx};
+    if (s->config.show_kept && id)
+        sm_trace_map_each_of(&s->kept, *id, call, &e);
+    else if (s->config.show_kept)
+        sm_trace_map_each(&s->kept, call, &e);
 }
 
 const struct sm_shard_gauges *sm_shard_gauges(const struct sm_shard *s)

@@ -33,6 +33,7 @@ struct sm_shard_config {
     struct sm_fanout *fanout;
     struct sm_coordinator *coordinator;
     struct sm_budget *budget; /* NULL: no memory triggers (replay) */
+    bool show_kept;           /* kept traces can be read until every sink is through with them: sm_shard_each_kept */
     struct sm_stats *stats;
 };
 
@@ -78,6 +79,10 @@ void sm_shard_tend(struct sm_shard *s, int64_t now_ns, uint32_t epoch, uint64_t 
 /* Open traces. */
 struct sm_trace *sm_shard_find(struct sm_shard *s, struct sm_trace_id id); /* settled for reading; NULL when not open */
 void sm_shard_each(struct sm_shard *s, void (*fn)(void *ctx, const struct sm_trace *trace), void *ctx);
+
+/* Kept traces that sinks still have: all, or those of one id (exactly this one). There may be several of an id, when late spans followed.
+ * Nothing without config.show_kept. */
+void sm_shard_each_kept(struct sm_shard *s, const struct sm_trace_id *id, void (*fn)(void *ctx, const struct sm_trace *trace), void *ctx);
 
 /* Figures that other threads may read. What is open is published at ticks, and when spans left without one (a window closed for
  * its size, a limit was settled); what only came in since then is not in it yet. */

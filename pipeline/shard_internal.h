@@ -30,7 +30,8 @@ struct sm_parked_list {
 
 struct sm_shard {
     struct sm_shard_config config;
-    struct sm_trace_map map; /* traces with an open window, and parked ones */
+    struct sm_trace_map map;  /* traces with an open window, and parked ones */
+    struct sm_trace_map kept; /* traces that the fan-out has; only with config.show_kept */
     struct sm_wheel wheel;   /* traces with an open window */
     struct sm_trace_memory memory;
     struct sm_epochs *epochs;

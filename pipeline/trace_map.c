@@ -122,6 +122,16 @@ void sm_trace_map_widen(struct sm_trace_map *m, struct sm_trace *trace, uint64_t
     trace->id.hi = hi;
 }
 
+void sm_trace_map_each_of(const struct sm_trace_map *m, struct sm_trace_id id, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx)
+{
+    uint64_t hash = sm_trace_map_hash(id.lo);
+    const struct sm_trace_map_table *t = &m->tables[hash >> SM_TRACE_MAP_SHIFT];
+    for (uint32_t i = (uint32_t)hash & t->mask; t->entries[i].trace; i = (i + 1) & t->mask) {
+        if (t->entries[i].lo == id.lo && t->entries[i].hi == id.hi)
+            fn(ctx, t->entries[i].trace);
+    }
+}
+
 void sm_trace_map_each(const struct sm_trace_map *m, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx)
 {
     for (unsigned k = 0; k < SM_TRACE_MAP_TABLES; k++) {

@@ -57,6 +57,9 @@ void sm_trace_map_remove(struct sm_trace_map *m, struct sm_trace *trace);
 /* Gives a trace with a 64-bit id its high half. */
 void sm_trace_map_widen(struct sm_trace_map *m, struct sm_trace *trace, uint64_t hi);
 
+/* Calls fn for every trace with this id; more than one when they were added so. fn must not change the map. */
+void sm_trace_map_each_of(const struct sm_trace_map *m, struct sm_trace_id id, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx);
+
 /* Calls fn for every trace, in no particular order; fn must not change the map. */
 void sm_trace_map_each(const struct sm_trace_map *m, void (*fn)(void *ctx, struct sm_trace *trace), void *ctx);
 

@@ -82,7 +82,7 @@ static void make_room(struct sm_open_copy *copy, uint32_t spans)
     }
 }
 
-bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, const struct sm_names *names,
+bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, bool in_window, const struct sm_names *names,
                       const struct sm_scopes *scopes)
 {
     size_t size_before = copy->text.size;
@@ -107,12 +107,50 @@ bool sm_open_copy_add(struct sm_open_copy *copy, const struct sm_trace *trace, c
     copy->traces[copy->trace_count++] = (struct sm_open_trace){.id = trace->id,
                                                                .start_ns = trace->start_ns == UINT64_MAX ? 0 : trace->start_ns,
                                                                .first = first,
-                                                               .count = copy->span_count - first};
+                                                               .count = copy->span_count - first,
+                                                               .in_window = in_window};
     return true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct sm_open_trace *x = a, *y = b;
+    int order = sm_trace_id_cmp(x->id, y->id);
+    return order ? order : (x->first > y->first) - (x->first < y->first);
+}
+
+/* Puts a part behind the spans of the trace that it is of. */
+static void append_part(struct sm_open_trace *t, const struct sm_open_trace *part)
+{
+    t->count += part->count;
+    t->in_window |= part->in_window;
+    t->start_ns = t->start_ns && part->start_ns ? SM_MIN(t->start_ns, part->start_ns) : SM_MAX(t->start_ns, part->start_ns);
+}
+
+static void join_parts(struct sm_open_copy *copy)
+{
+    struct sm_encode_span *spans = sm_xmalloc(SM_MAX(copy->span_capacity, 1u) * sizeof *spans);
+    uint32_t traces = 0, count = 0;
+    qsort(copy->traces, copy->trace_count, sizeof *copy->traces, by_id);
+    for (uint32_t i = 0; i < copy->trace_count; i++) {
+        struct sm_open_trace part = copy->traces[i];
+        memcpy(spans + count, copy->spans + part.first, part.count * sizeof *spans);
+        part.first = count;
+        count += part.count;
+        if (traces > 0 && sm_trace_id_cmp(copy->traces[traces - 1].id, part.id) == 0)
+            append_part(&copy->traces[traces - 1], &part);
+        else
+            copy->traces[traces++] = part;
+    }
+    free(copy->spans);
+    copy->spans = spans;
+    copy->trace_count = traces;
 }
 
 void sm_open_copy_finish(struct sm_open_copy *copy)
 {
+    if (copy->trace_count > 1)
+        join_parts(copy);
     for (uint32_t i = 0; i < copy->span_count; i++) {
         struct sm_encode_span *e = &copy->spans[i];
         resolve(copy, &e->resource);

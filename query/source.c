@@ -134,7 +134,7 @@ static struct sm_source_trace open_trace(struct sm_source *s, const struct sm_st
     struct sm_source_trace trace = {.id = found ? found->meta.id : open->id,
                                     .spans = s->spans,
                                     .span_count = count,
-                                    .open = true,
+                                    .open = open->in_window,
                                     .partial = found && found->meta.marks & SM_STORE_PARTIAL,
                                     .open_spans = count - (found ? found->meta.span_count : 0),
                                     .meta = found ? &found->meta : NULL};
@@ -158,10 +158,16 @@ struct get {
     bool found, stopped;
 };
 
-static void copy_by_id(void *ctx, const struct sm_trace *trace)
+static void copy_open(void *ctx, const struct sm_trace *trace)
 {
     struct sm_source *s = ctx;
-    sm_open_copy_add(&s->open, trace, s->config.names, s->config.scopes);
+    sm_open_copy_add(&s->open, trace, true, s->config.names, s->config.scopes);
+}
+
+static void copy_kept(void *ctx, const struct sm_trace *trace)
+{
+    struct sm_source *s = ctx;
+    sm_open_copy_add(&s->open, trace, false, s->config.names, s->config.scopes);
 }
 
 static struct sm_open_trace *find_open(struct sm_source *s, struct sm_trace_id id)
@@ -209,8 +215,10 @@ enum sm_rc sm_source_get(struct sm_source *s, struct sm_trace_id id, sm_source_t
 {
     struct get g = {.source = s, .id = id, .fn = fn, .ctx = ctx};
     sm_open_copy_reset(&s->open, SM_SOURCE_TRACE_BYTES_MAX);
-    if (s->config.pipeline)
-        sm_pipeline_visit_open(s->config.pipeline, &id, copy_by_id, s);
+    if (s->config.pipeline) {
+        sm_pipeline_visit_open(s->config.pipeline, &id, copy_open, s);
+        sm_pipeline_visit_kept(s->config.pipeline, &id, copy_kept, s);
+    }
     sm_open_copy_finish(&s->open);
     get_matching(&g, SM_STORE_ID_EXACT);
     if (!g.found && id.hi == 0)
@@ -218,11 +226,12 @@ enum sm_rc sm_source_get(struct sm_source *s, struct sm_trace_id id, sm_source_t
     return g.found ? SM_OK : SM_E_NOTFOUND;
 }
 
-/* ---- looking at open windows ---- */
+/* ---- looking at open windows, and at what is on its way from there to the store ---- */
 
 /* What a visit of all open traces may still cost. */
 struct scan {
     struct sm_source *source;
+    bool kept; /* looks at traces on their way to the store, not at windows */
     const struct sm_store_query *query; /* of a search */
     struct sm_str service;              /* of a name list */
     bool fold_case;
@@ -234,6 +243,14 @@ struct scan {
 static bool windows_are_readable(const struct sm_source *s)
 {
     return s->config.pipeline && sm_pipeline_gauges(s->config.pipeline).traces_open <= SM_SOURCE_OPEN_MAX;
+}
+
+static void visit_all(struct scan *scan, void (*visit)(void *ctx, const struct sm_trace *trace))
+{
+    struct sm_pipeline *p = scan->source->config.pipeline;
+    sm_pipeline_visit_open(p, NULL, visit, scan);
+    scan->kept = true;
+    sm_pipeline_visit_kept(p, NULL, visit, scan);
 }
 
 static struct sm_str service_of(const struct sm_source *s, const struct sm_span *span)
@@ -297,7 +314,7 @@ static void copy_if_matching(void *ctx, const struct sm_trace *trace)
     if (scan->spans_left == 0 || !trace_may_match(scan, trace))
         return;
     const struct sm_source_config *c = &scan->source->config;
-    if (copy->trace_count == SM_SOURCE_COPY_TRACES_MAX || !sm_open_copy_add(copy, trace, c->names, c->scopes))
+    if (copy->trace_count == SM_SOURCE_COPY_TRACES_MAX || !sm_open_copy_add(copy, trace, !scan->kept, c->names, c->scopes))
         scan->truncated = true;
 }
 
@@ -408,7 +425,7 @@ static bool copy_matching(struct sm_source *s, const struct sm_store_query *quer
     sm_open_copy_reset(&s->open, SM_SOURCE_COPY_BYTES_MAX);
     if (windows_are_readable(s)) {
         sm_buf_reserve(&s->open.text, SM_SOURCE_COPY_BYTES_MAX); /* here rather than on the workers' threads */
-        sm_pipeline_visit_open(s->config.pipeline, NULL, copy_if_matching, &scan);
+        visit_all(&scan, copy_if_matching);
     } else {
         scan.truncated = s->config.pipeline != NULL;
     }
@@ -457,7 +474,7 @@ static void visit_names(struct sm_source *s, struct scan *scan, void (*visit)(vo
     scan->source = s;
     scan->spans_left = SM_SOURCE_SCAN_SPANS_MAX;
     if (windows_are_readable(s))
-        sm_pipeline_visit_open(s->config.pipeline, NULL, visit, scan);
+        visit_all(scan, visit);
 }
 
 static bool next_span(struct scan *scan, struct sm_trace_iter *it, const struct sm_span **span, const uint8_t **bytes)
@@ -484,9 +501,9 @@ static void note_services(void *ctx, const struct sm_trace *trace)
 
 void sm_source_services(struct sm_source *s, struct sm_name_set *names)
 {
+    visit_names(s, &(struct scan){.names = names}, note_services);
     if (s->config.store)
         sm_store_services(s->config.store, add_stored_name, names);
-    visit_names(s, &(struct scan){.names = names}, note_services);
 }
 
 static void note_operations(void *ctx, const struct sm_trace *trace)
@@ -503,9 +520,9 @@ static void note_operations(void *ctx, const struct sm_trace *trace)
 
 void sm_source_operations(struct sm_source *s, struct sm_str service, bool fold_case, struct sm_name_set *names)
 {
+    visit_names(s, &(struct scan){.names = names, .service = service, .fold_case = fold_case}, note_operations);
     if (s->config.store)
         sm_store_operations(s->config.store, service, fold_case, add_stored_name, names);
-    visit_names(s, &(struct scan){.names = names, .service = service, .fold_case = fold_case}, note_operations);
 }
 
 static void note_remote_services(void *ctx, const struct sm_trace *trace)
@@ -531,7 +548,7 @@ static void add_remote_name(void *ctx, struct sm_str name, enum sm_kind kind)
 
 void sm_source_remote_services(struct sm_source *s, struct sm_str service, bool fold_case, struct sm_name_set *names)
 {
+    visit_names(s, &(struct scan){.names = names, .service = service, .fold_case = fold_case}, note_remote_services);
     if (s->config.store)
         sm_store_remote_services(s->config.store, service, fold_case, add_remote_name, names);
-    visit_names(s, &(struct scan){.names = names, .service = service, .fold_case = fold_case}, note_remote_services);
 }

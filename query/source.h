@@ -1,9 +1,8 @@
 /* Reading traces for the query APIs: the store and the open windows as one.
  *
- * A trace may lie in the store (whole, or in parts), in an open window, or in both (late spans). It is given once, with all its
- * spans, spans that are there twice left out, and marked `open` while a window holds some of it. The window is read before
- * the store, so that a trace which closes in between is not missed. Between closing and the store's next write (its sink's
- * linger) a trace is in neither.
+ * A trace may lie in the store (whole, or in parts), in an open window, on its way from there to the store, or in several of these (late
+ * spans). It is given once, with all its spans, spans that are there twice left out, and marked `open` while a window holds some
+ * of it. They are read in the order in which a trace goes through them, so that none is missed.
  *
  * Open windows live on the workers' threads. They are looked at there and copied, within bounds: how many traces are looked at,
  * how many spans and bytes are copied. Above SM_SOURCE_OPEN_MAX open traces search and name lists leave the windows out
@@ -47,7 +46,7 @@ struct sm_source_trace {
     struct sm_str root_service, root_operation;
     bool open;                        /* a window holds some of it: more may come, and rules have not decided yet */
     bool partial;                     /* known to be incomplete */
-    uint32_t open_spans;              /* how many of the spans came from the window */
+    uint32_t open_spans;              /* how many of the spans are not stored yet */
     const struct sm_store_meta *meta; /* of what is stored; NULL when nothing is */
 };
 

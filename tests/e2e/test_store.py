@@ -39,6 +39,20 @@ def test_closed_traces_are_readable_soon(daemon):
     assert d.event("stopped")["spans_stored"] == "1"
 
 
+def test_a_trace_that_can_be_read_stays_readable(daemon):
+    """From the window over the store's sink into the store: at no moment it is nowhere."""
+    d = daemon(*QUICK)
+    send(d, *range(1, 21))
+    seen = set()
+    while d.stat("spanmill_store_sequence_written") < 20 or len(seen) < 20:
+        for trace in range(1, 21):
+            if d.stored_spans(trace):
+                seen.add(trace)
+            else:
+                assert trace not in seen, f"trace {trace} is gone"
+    assert d.query("/api/services")["data"] == ["svc"]
+
+
 def test_the_graph_is_served(daemon):
     d = daemon(*QUICK, "rules=[{name: none, drop: true}]")
     assert post(d.urls["OTLP HTTP"], otlp((1, 1, 0, "root"), (1, 2, 1, "child")))[0] == 200

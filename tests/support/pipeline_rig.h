@@ -40,6 +40,7 @@ struct rig {
     const struct sm_analyzer *analyzers;
     unsigned analyzer_count;
     bool no_late; /* nothing is remembered of traces that are gone */
+    bool show_kept;
     struct sm_names *names;
     struct sm_scopes *scopes;
     struct sm_wanted *wanted;
@@ -140,6 +141,7 @@ static inline void rig_open(struct rig *r)
         .memory_soft = 0.75,
         .memory_hard = 0.9,
         .start_ns = RIG_START_NS,
+        .show_kept = r->show_kept,
         .names = r->names,
         .scopes = r->scopes,
         .wanted = r->wanted,

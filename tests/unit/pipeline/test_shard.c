@@ -72,6 +72,53 @@ Test(shard, open_traces_can_be_read)
     rig_close(&r);
 }
 
+static void visit_kept(const struct sm_trace_id *id)
+{
+    visited_traces = visited_spans = 0;
+    sm_pipeline_visit_kept(r.pipeline, id, visit, &visited_spans);
+}
+
+Test(shard, kept_traces_can_be_read_until_the_sinks_are_through)
+{
+    struct sm_trace_id id = {.lo = 7}, other = {.lo = 8};
+    r.show_kept = r.sink_stuck = true;
+    r.shards = 2;
+    rig_open(&r);
+    for (unsigned i = 0; i < 20; i++)
+        rig_span(&r, T0, (struct rig_span){.trace = 1 + i % 10, .id = i + 1});
+    visit_kept(NULL);
+    cr_expect_eq(visited_traces, 0, "they are open");
+    rig_advance(&r, T0 + 7 * SM_SEC);
+    visit_kept(NULL);
+    cr_expect(visited_traces == 10 && visited_spans == 20);
+    visit_kept(&id);
+    cr_expect(visited_traces == 1 && visited_spans == 2);
+    rig_span(&r, T0 + 8 * SM_SEC, (struct rig_span){.trace = 7, .id = 100, .parent = 1}); /* late */
+    rig_advance(&r, T0 + 12 * SM_SEC);
+    visit_kept(&id);
+    cr_expect(visited_traces == 2 && visited_spans == 3);
+    visit_kept(&other);
+    cr_expect(visited_traces == 1 && visited_spans == 2);
+    r.sink_stuck = false;
+    while (r.held_count)
+        rig_sink_take(&r, r.held[--r.held_count]);
+    rig_advance(&r, T0 + 13 * SM_SEC);
+    cr_expect_eq(r.seen_count, 11);
+    visit_kept(NULL);
+    cr_expect_eq(visited_traces, 0, "the sink has them");
+    rig_close(&r);
+}
+
+Test(shard, kept_traces_are_not_shown_unasked)
+{
+    rig_open(&r);
+    rig_span(&r, T0, (struct rig_span){.trace = 1, .id = 1});
+    rig_advance(&r, T0 + 7 * SM_SEC);
+    visit_kept(NULL);
+    cr_expect_eq(visited_traces, 0);
+    rig_close(&r);
+}
+
 /* What a trace holds of a source is held until the last sink is through with it. */
 Test(shard, epochs_are_held_until_the_sinks_are_through)
 {

@@ -51,6 +51,26 @@ static void count(void *ctx, struct sm_trace *t SM_UNUSED)
     ++*(size_t *)ctx;
 }
 
+static size_t count_of(uint64_t hi, uint64_t lo)
+{
+    size_t n = 0;
+    sm_trace_map_each_of(&m, (struct sm_trace_id){.hi = hi, .lo = lo}, count, &n);
+    return n;
+}
+
+Test(trace_map, several_of_one_id)
+{
+    sm_trace_map_init(&m);
+    struct sm_trace *a = add(9, 5), *b = add(9, 5), *other = add(0, 5);
+    cr_expect(count_of(9, 5) == 2 && count_of(0, 5) == 1 && count_of(8, 5) == 0 && count_of(9, 6) == 0);
+    take(a);
+    cr_expect_eq(count_of(9, 5), 1);
+    take(b);
+    cr_expect(count_of(9, 5) == 0 && count_of(0, 5) == 1);
+    take(other);
+    sm_trace_map_fini(&m);
+}
+
 /* Adds and removes at random and compares with a plain array. */
 Test(trace_map, behaves_as_an_array_of_traces)
 {
