@@ -2,6 +2,7 @@
 #include "analysis/tree.h"
 
 #include "base/hash.h"
+#include "span/nesting.h"
 #include "span/private.h"
 
 #include <arpa/inet.h>
@@ -538,16 +539,13 @@ static void place_node(struct sm_tree *t, uint32_t i)
     place->node = i;
 }
 
-/* Whether a node was in time before, during and after another one. */
-static bool encloses(const struct sm_tree_node *a, const struct sm_tree_node *b)
+static struct sm_extent extent_of(const struct sm_tree_node *node)
 {
-    return a->start_ns && b->start_ns && a->duration_ns != SM_TREE_NO_TIME && b->duration_ns != SM_TREE_NO_TIME &&
-           a->duration_ns > b->duration_ns && a->start_ns <= b->start_ns &&
-           a->start_ns + a->duration_ns >= b->start_ns + b->duration_ns;
+    return (struct sm_extent){node->start_ns, node->duration_ns == SM_TREE_NO_TIME ? 0 : node->start_ns + node->duration_ns};
 }
 
-/* The server of another service that has the id of a shared server, too, and encloses it most closely; SM_TREE_NONE. */
-static uint32_t enclosing_server(const struct sm_tree *t, const struct sm_tree_node *node)
+/* The server of another service that has the id of a shared server, too, and holds it most closely in time; SM_TREE_NONE. */
+static uint32_t outer_server(const struct sm_tree *t, const struct sm_tree_node *node)
 {
     uint32_t best = SM_TREE_NONE, first = first_with_id(t, node->id);
     if (node->kind != SM_KIND_SERVER || node->service == SM_NAME_EMPTY)
@@ -555,7 +553,8 @@ static uint32_t enclosing_server(const struct sm_tree *t, const struct sm_tree_n
     for (uint32_t i = first; i < t->count && i - first < SAME_ID_MAX && t->nodes[i].id == node->id; i++) {
         const struct sm_tree_node *other = &t->nodes[i];
         if (other->kind == SM_KIND_SERVER && other->service != SM_NAME_EMPTY && other->service != node->service &&
-            encloses(other, node) && (best == SM_TREE_NONE || other->duration_ns < t->nodes[best].duration_ns))
+            sm_extent_holds(extent_of(other), extent_of(node)) &&
+            (best == SM_TREE_NONE || sm_extent_holds(extent_of(&t->nodes[best]), extent_of(other))))
             best = i;
     }
     return best;
@@ -575,7 +574,7 @@ static void attach_place(struct sm_tree *t, const struct place *place)
         place->parent.id == t->nodes[t->root].id)
         node->parent = t->root;
     else if (orphan && t->nested_servers && (node->flags & SM_NODE_SHARED))
-        node->parent = enclosing_server(t, node);
+        node->parent = outer_server(t, node);
     orphan = orphan && node->parent == SM_TREE_NONE;
     uint32_t holder = orphan ? t->root : node->parent;
     if (holder != SM_TREE_NONE)

@@ -18,7 +18,7 @@
  *     their own service, else on the first one, unless the client half is in their service; one that took over its client's id
  *     is one node with the shared ones behind it.
  *   - With `nested_servers` a shared server whose client half is not in the trace hangs on the server of another service that
- *     has its id, too, and encloses it in time.
+ *     has its id, too, and holds it in time (span/nesting.h).
  *
  * Belongs to one thread; memory grows with the largest trace and stays. */
 #ifndef SM_TREE_H

@@ -1,6 +1,7 @@
 /* Runs of one id, in spans sorted by id. */
 #include "query/shared_ids.h"
 #include "base/hash.h"
+#include "span/nesting.h"
 
 #include <stdlib.h>
 
@@ -44,11 +45,6 @@ static uint64_t unused_id(struct ids *ids)
     return *slot = ids->last;
 }
 
-static uint64_t duration_of(const struct sm_shared_span *span)
-{
-    return span->end_ns > span->start_ns ? span->end_ns - span->start_ns : 0;
-}
-
 static bool has_client(const struct sm_shared_span *run, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -58,20 +54,25 @@ static bool has_client(const struct sm_shared_span *run, uint32_t count)
     return false;
 }
 
-/* The server that all others of a run lie within; `count` when there is none. */
+static bool holds(const struct sm_shared_span *outer, const struct sm_shared_span *inner)
+{
+    return sm_extent_holds((struct sm_extent){outer->start_ns, outer->end_ns},
+                           (struct sm_extent){inner->start_ns, inner->end_ns});
+}
+
+/* The server that holds all others of a run; `count` when there is none. */
 static uint32_t outer_server(const struct sm_shared_span *run, uint32_t count)
 {
     uint32_t outer = count, others = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (run[i].kind == SM_KIND_SERVER && (outer == count || duration_of(&run[i]) > duration_of(&run[outer])))
+        if (run[i].kind == SM_KIND_SERVER && (outer == count || holds(&run[i], &run[outer])))
             outer = i;
     }
     for (uint32_t i = 0; i < count; i++) {
         if (run[i].kind != SM_KIND_SERVER || i == outer)
             continue;
         others++;
-        if (!run[i].start_ns || duration_of(&run[i]) == duration_of(&run[outer]) || run[i].start_ns < run[outer].start_ns ||
-            run[i].end_ns > run[outer].end_ns)
+        if (!holds(&run[outer], &run[i]))
             return count;
     }
     return others ? outer : count;

@@ -2,8 +2,9 @@
  * its own.
  *
  * The server half gets the smallest id that no span of the trace has, and the client half for a parent; what named the shared id
- * as its parent becomes a child of the (first) server half. Without a client the server that encloses all others in time takes
- * its place (Envoys without traffic_direction both say that they serve). Other spans that share an id are left alone. Any thread. */
+ * as its parent becomes a child of the (first) server half. Without a client the server that holds all others in time
+ * (span/nesting.h) takes its place (Envoys without traffic_direction both say that they serve). Other spans that share an id are
+ * left alone. Any thread. */
 #ifndef SM_QUERY_SHARED_IDS_H
 #define SM_QUERY_SHARED_IDS_H
 

@@ -233,20 +233,22 @@ static void add_child(struct node *node, int child)
     node->children[node->child_count++] = child;
 }
 
-/* The shared server of another service that encloses this one; -1: none. */
-static int enclosing_server(const struct tree *t, const struct plain_span *s)
+/* The shared server of another service that was at work when this one began, the last to begin; -1: none. */
+static int outer_server(const struct tree *t, const struct plain_span *s)
 {
     int best = -1;
-    bool timed = s->start_ns && s->duration_ns != UINT64_MAX;
+    bool timed = s->start_ns && s->duration_ns && s->duration_ns != UINT64_MAX;
     for (int i = 0; i < t->count && timed && *s->service && s->kind == SM_KIND_SERVER; i++) {
         const struct plain_span *o = &t->nodes[i].span;
         if (o->id != s->id || o->kind != SM_KIND_SERVER || !*o->service || strcmp(o->service, s->service) == 0)
             continue;
         if (!o->start_ns || o->duration_ns == UINT64_MAX)
             continue;
-        if (o->duration_ns > s->duration_ns && o->start_ns <= s->start_ns &&
-            o->start_ns + o->duration_ns >= s->start_ns + s->duration_ns &&
-            (best < 0 || o->duration_ns < t->nodes[best].span.duration_ns))
+        if (o->start_ns > s->start_ns || (o->start_ns == s->start_ns && o->duration_ns <= s->duration_ns) ||
+            o->start_ns + o->duration_ns <= s->start_ns)
+            continue;
+        const struct plain_span *b = best < 0 ? NULL : &t->nodes[best].span;
+        if (!b || o->start_ns > b->start_ns || (o->start_ns == b->start_ns && o->duration_ns < b->duration_ns))
             best = i;
     }
     return best;
@@ -270,7 +272,7 @@ static void build(struct tree *t, struct plain_span *spans, unsigned count)
         int parent = above && above->node >= 0 ? above->node : -1;
         const struct plain_span *s = &t->nodes[e->node].span;
         if (parent < 0 && t->nested_servers && s->shared && (t->root < 0 || t->nodes[t->root].span.id != s->id))
-            parent = enclosing_server(t, s);
+            parent = outer_server(t, s);
         if (parent < 0)
             parent = root;
         add_child(&t->nodes[parent], e->node);
