@@ -159,6 +159,8 @@ static enum sm_rc run_files(struct sm_engine *e, const struct options *o, struct
     print_summary(e, &totals);
     if (!print_sinks(e->fanout))
         rc = sm_err_set(err, SM_E_IO, "not everything could be written");
+    else if (totals.records_refused && totals.spans == 0)
+        rc = sm_err_set(err, SM_E_INVALID, "none of the records could be read");
     if (!o->quiet)
         print_speed(&totals);
     return rc;

@@ -73,8 +73,10 @@ static void refuse(struct sm_receiver *r, struct sm_submit *result, enum sm_rc r
 /* Who sends what cannot be read, and why; senders seldom show their own users the reply. Once in a while is enough to find them. */
 static void note_refused(struct sm_receiver *r, const struct sm_http_exchange *x, const struct sm_submit *result)
 {
+    if (SM_LIKELY(result->rc == SM_OK) || result->rc == SM_E_AGAIN)
+        return;
     int64_t now_ns = sm_http_wall_ns(x);
-    if (result->rc == SM_OK || result->rc == SM_E_AGAIN || now_ns - r->refusal_told_ns < REFUSALS_TOLD_NS)
+    if (now_ns - r->refusal_told_ns < REFUSALS_TOLD_NS)
         return;
     r->refusal_told_ns = now_ns;
     sm_log(SM_LOG_WARN, "payload_refused", sm_kv("path", x->path), sm_kv("reason", result->text),

@@ -106,6 +106,15 @@ def test_a_record_that_is_wrong_is_named(spanmill, tmp_path):
     assert f"problems: 1 record and 0 spans refused; first: {file}: record 3: the body is not a valid" in done.stdout
 
 
+def test_a_recording_of_which_nothing_can_be_read_is_a_failure(spanmill, tmp_path):
+    file = tmp_path / "spans.jsonl"
+    file.write_text("{rubbish\n{more rubbish\n")
+    done = spanmill("replay", "-q", file)
+    assert done.returncode == 1
+    assert "problems: 2 records and 0 spans refused" in done.stdout
+    assert done.stderr.strip().endswith("spanmill replay: none of the records could be read")
+
+
 def test_into_a_store_writes_the_same_bytes_for_any_number_of_shards(spanmill, daemon, tmp_path, rules):
     file = recording(tmp_path / "spans.otlp", many(600))
     outputs, contents = set(), []
