@@ -197,7 +197,7 @@ def test_it_waits_for_a_restart(daemon, otelcol, to, listener, protocol):
 # ---- settings ----
 
 
-@pytest.mark.parametrize("exporter", ["otlp", "otlphttp"])
+@pytest.mark.parametrize("exporter", ["otlp_grpc", "otlp_http"])
 def test_settings_of_the_documentation(daemon, otelcol, exporter):
     d = daemon(*QUICK)
     block = documented("OpenTelemetry Collector, Grafana Alloy", "yaml collector")
@@ -206,6 +206,7 @@ def test_settings_of_the_documentation(daemon, otelcol, exporter):
     c = otelcol(config["exporters"], processors={"batch": None}, service=config["service"])
     assert post(c.http, otlp((1, 1, 0, "documented")))[0] == 200
     poll(lambda: d.stored_spans(1) == ["documented"], "it is stored")
+    assert not any("deprecated" in line["msg"] for line in c.log)
 
 
 @pytest.mark.parametrize("to", [to_grpc, to_http, to_zipkin])

@@ -2,7 +2,6 @@
 import contextlib
 import os
 import re
-import socket
 import subprocess
 import sys
 import urllib.parse
@@ -11,7 +10,7 @@ import pytest
 import yaml
 
 from clients import SOURCES, go, java, node, only_with_all  # fixtures
-from conftest import QUICK, ROOT, otlp, poll, post
+from conftest import QUICK, ROOT, poll
 from test_envoy import Application, Envoy, request, sent_all
 
 PAGE = (ROOT / "docs" / "clients.md").read_text()
@@ -50,35 +49,6 @@ def arrives(daemon, *kinds):
     poll(lambda: kinds_of(daemon) == sorted(kinds), f"spans of the kinds {kinds}")
     assert daemon.stat("spanmill_spans_rejected_total") == 0
     daemon.check_balance()
-
-
-OTELCOL = ROOT / "build" / "peers" / "otelcol" / "otelcol"
-
-
-@pytest.mark.skipif(not OTELCOL.exists(), reason="bench/peers/build.sh has not built the collector")
-@pytest.mark.parametrize("exporter", ["otlp_grpc", "otlp_http"])
-def test_opentelemetry_collector(daemon, tmp_path, exporter):
-    """Its build for the bench has no batch processor."""
-    d = daemon(*QUICK)
-    text = documented("OpenTelemetry Collector, Grafana Alloy", "yaml collector")
-    config = yaml.safe_load(re.sub(r"HOST:(\d+)", lambda match: address(d, match.group(1)), text))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    config["receivers"] = {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}}
-    config["service"]["pipelines"]["traces"] = {"receivers": ["otlp"], "exporters": [exporter]}
-    config["service"]["telemetry"] = {"metrics": {"level": "none"}}
-    (tmp_path / "otelcol.yaml").write_text(yaml.safe_dump(config))
-    with open(tmp_path / "log", "w+") as log:
-        collector = subprocess.Popen([OTELCOL, "--config", tmp_path / "otelcol.yaml"], stdout=log, stderr=log)
-        try:
-            body = otlp((1, 1, 0, "root"), (1, 2, 1, "child"))
-            poll(lambda: post(f"http://127.0.0.1:{port}/v1/traces", body)[0] == 200, "the collector takes spans")
-            poll(lambda: d.stored_spans(1) == ["child", "root"], "its spans")
-        finally:
-            collector.terminate()
-            collector.wait(timeout=30)
-        log.seek(0)
-        assert "deprecated" not in log.read()
 
 
 GRPC = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://HOST:4317"}

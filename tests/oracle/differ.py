@@ -154,11 +154,11 @@ class Protobuf:
 
 def other_wire(descriptor, data):
     """True when a known field has another wire type than its own, or the bytes hold a group: the runtime takes either for an unknown
-    field. None when the bytes are no message at all."""
-    at = 0
+    field; or when a number has more than 64 bits, which it cuts. None when the bytes are no message at all."""
+    at, is_cut = 0, False
 
     def varint():
-        nonlocal at
+        nonlocal at, is_cut
         value = shift = 0
         while True:
             byte = data[at]
@@ -166,6 +166,7 @@ def other_wire(descriptor, data):
             value |= (byte & 127) << shift
             shift += 7
             if byte < 128:
+                is_cut |= value >= 1 << 64
                 return value & (1 << 64) - 1
 
     try:
@@ -192,7 +193,7 @@ def other_wire(descriptor, data):
                 return True
     except IndexError:
         return None
-    return False
+    return is_cut
 
 
 class Thrift:
@@ -281,6 +282,10 @@ def difference(name, data, answer, found, expected):
         return None
     if re.search(rb'"(id|traceId)": ?("?)0{1,15}\2[,}]', data) and "json" in name:
         return None  # no id, which zipkin2 only sees when all its digits are written
+    if name == "zipkin-v2-json" and holds(zipkin_model.has_endpoint_twice, data):
+        return None
+    if name == "jaeger-proto" and not holds(lambda: jaeger_model.has_whole_references(MESSAGES[name].FromString(data))):
+        return None
     if name == "zipkin-v1-thrift" and not holds(zipkin_model.is_clean_thrift, data):
         return None
     if name == "zipkin-v2-proto" and not holds(lambda: len(MESSAGES[name].FromString(data).spans) == len(expected)):

@@ -410,5 +410,10 @@ def from_proto(request):
     return sort_spans(out)
 
 
+def has_whole_references(request):
+    """Whether the ids of references have the sizes of ids, or are not there."""
+    return all(len(r.trace_id) in (0, 16) and len(r.span_id) in (0, 8) for span in request.batch.spans for r in span.references)
+
+
 def rng_of(seed, name):
     return random.Random("%s %s" % (seed, name))

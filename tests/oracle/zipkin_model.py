@@ -313,7 +313,7 @@ def v1_is_odd(data):
     """True for v1 JSON of which we make more than zipkin2: values and keys that are not texts, which it passes over, and trace ids of
     which it takes the last 16 digits unless there are 32; and for times before 1970, which are none to us and odd ones to it."""
     try:
-        spans = json.loads(data.decode(errors="replace"))
+        spans = json.loads(data.decode(errors="replace"), strict=False)
     except ValueError:
         return False
     spans = [span for span in spans if isinstance(span, dict)]
@@ -321,6 +321,25 @@ def v1_is_odd(data):
     odd = [b for b in binary if not isinstance(b.get("key"), str) or not isinstance(b.get("value"), str) and b["key"] not in ("sa", "ca", "ma")]
     return bool(odd) or any(isinstance(b.get("value"), str) and b["key"] in ("sa", "ca", "ma") for b in binary) or any(
         16 < len(str(span.get("traceId"))) < 32 or is_early(span) for span in spans)
+
+
+def has_endpoint_twice(data):
+    """True when an object has one member of this kind more than once."""
+
+    class Twice(Exception):
+        pass
+
+    def check(members):
+        keys = [key for key, _ in members if key.endswith("Endpoint")]
+        if len(keys) != len(set(keys)):
+            raise Twice
+        return dict(members)
+
+    try:
+        json.loads(data.decode(errors="replace"), object_pairs_hook=check)
+    except Twice:
+        return True
+    return False
 
 
 def is_early(v1_span):
