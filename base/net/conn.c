@@ -272,23 +272,26 @@ void sm_conn_flush(struct sm_conn *conn)
         finish_sending(conn);
 }
 
+static void flush_now(struct sm_conn *conn)
+{
+    unlink_unflushed(conn);
+    enter(conn);
+    sm_conn_flush(conn);
+    sm_conn_update_reading(conn);
+    leave(conn);
+}
+
 static void flush_unflushed(struct sm_loop_message *message)
 {
     struct sm_http_server *server = SM_CONTAINER_OF(message, struct sm_http_server, flush_message);
     server->flush_posted = false;
-    while (server->unflushed) {
-        struct sm_conn *conn = server->unflushed;
-        unlink_unflushed(conn);
-        enter(conn);
-        sm_conn_flush(conn);
-        sm_conn_update_reading(conn);
-        leave(conn);
-    }
+    while (server->unflushed)
+        flush_now(server->unflushed);
     sm_http_server_unref(server);
 }
 
-/* The read was filled to its end, so that more is waiting, most likely with further requests: their replies leave together, at
- * the latest when this turn of the loop has read what was there. */
+/* The read was filled to its end, so that more may be waiting, most likely further requests: their replies leave together, once nothing
+ * is left to read, and at the latest at the end of this turn of the loop. */
 static void flush_later(struct sm_conn *conn)
 {
     struct sm_http_server *server = conn->server;
@@ -472,6 +475,13 @@ static void on_ended(void *ctx, enum sm_rc rc)
     leave(conn);
 }
 
+static void on_drained(void *ctx)
+{
+    struct sm_conn *conn = ctx;
+    if (conn->unflushed_link)
+        flush_now(conn);
+}
+
 /* ---- time ---- */
 
 static bool is_past(uint64_t deadline_ms, uint64_t now_ms)
@@ -544,4 +554,5 @@ static const struct sm_stream_events conn_events = {
     .ended = on_ended,
     .written = on_written,
     .closed = on_closed,
+    .drained = on_drained,
 };

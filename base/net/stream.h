@@ -26,6 +26,9 @@ struct sm_stream_events {
     void (*written)(void *ctx, enum sm_rc rc);
     /* Last event; the stream is freed when it returns. */
     void (*closed)(void *ctx);
+    /* Nothing more can be read for now. Told when the read before was filled to its end, unless the stream's maker turns to others first.
+     * May be NULL. */
+    void (*drained)(void *ctx);
 };
 
 struct sm_stream_ops {

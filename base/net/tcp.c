@@ -60,6 +60,8 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
         stream->events->bytes(stream->ctx, (uint8_t *)buf->base, (size_t)n);
     else if (n < 0)
         stream->events->ended(stream->ctx, n == UV_EOF ? SM_OK : SM_E_CLOSED);
+    else if (stream->events->drained)
+        stream->events->drained(stream->ctx);
 }
 
 static void tcp_read_start(struct sm_stream *stream)

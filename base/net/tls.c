@@ -675,12 +675,20 @@ static void on_closed(void *ctx)
         free_stream(s);
 }
 
+static void on_drained(void *ctx)
+{
+    struct tls_stream *s = ctx;
+    if (!s->is_closing && s->stream.events->drained)
+        s->stream.events->drained(s->stream.ctx);
+}
+
 static const struct sm_stream_events inner_events = {
     .buffer = on_buffer,
     .bytes = on_bytes,
     .ended = on_ended,
     .written = on_written,
     .closed = on_closed,
+    .drained = on_drained,
 };
 
 /* A farewell that nobody waits for. */

@@ -103,6 +103,19 @@ Test(conn, replies_wait_while_more_is_there_to_read)
     close_memory();
 }
 
+Test(conn, replies_leave_when_nothing_is_left_to_read)
+{
+    open_memory();
+    read_requests(REQUESTS_PER_READ);
+    cr_assert_eq(m.writes, 0);
+    m.stream.events->drained(m.stream.ctx);
+    cr_assert_eq(m.writes, 1);
+    m.stream.events->drained(m.stream.ctx);
+    sm_loop_poll(s.loop);
+    cr_assert_eq(m.writes, 1, "nothing was left to write");
+    close_memory();
+}
+
 Test(conn, replies_wait_for_no_longer_than_the_turn)
 {
     open_memory();

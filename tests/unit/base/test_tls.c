@@ -705,7 +705,8 @@ static void echo_closed(void *ctx)
     ((struct echo *)ctx)->closed = true;
 }
 
-static const struct sm_stream_events echo_events = {echo_buffer, echo_bytes, echo_ended, echo_written, echo_closed};
+static const struct sm_stream_events echo_events = {
+    .buffer = echo_buffer, .bytes = echo_bytes, .ended = echo_ended, .written = echo_written, .closed = echo_closed};
 
 /* Gives the server some of what the client has written. */
 static void feed(struct fickle *f, BIO *from_client)
