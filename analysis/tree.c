@@ -143,13 +143,6 @@ static uint64_t parent_id_of(const struct sm_span *span)
     return span->parent_id == span->span_id ? 0 : span->parent_id;
 }
 
-static bool came_as_zipkin(const struct sm_view_span *r)
-{
-    struct sm_private priv;
-    return (r->span->flags & SM_SPAN_PRIVATE) && sm_view_private(r, &priv) &&
-           (priv.origin == SM_ORIGIN_ZIPKIN_V1 || priv.origin == SM_ORIGIN_ZIPKIN_V2);
-}
-
 static uint8_t flags_of(const struct sm_span *span)
 {
     uint8_t flags = 0;
@@ -374,7 +367,7 @@ static uint32_t merge_node(struct sm_tree *t, uint32_t at)
     const struct sm_tree_node *last = t->count && node[-1].id == node->id ? node - 1 : NULL;
     bool shared = is_shared(first->span);
     bool behind_client = last && last->kind == SM_KIND_CLIENT && kind_of(first->span) == SM_KIND_SERVER;
-    bool joins_shared = shared || (behind_client && !came_as_zipkin(first));
+    bool joins_shared = shared || (behind_client && !first->span->zipkin);
     for (uint32_t next = at + 1; next < t->view->count; next++) {
         const struct sm_view_span *r = &t->view->spans[t->order[next]];
         if (r->span->span_id != node->id || !(is_shared(r->span) ? joins_shared : !shared) ||
@@ -464,7 +457,7 @@ static void index_node(struct sm_tree *t, uint32_t i)
 static bool is_zipkin(const struct sm_tree *t, const struct sm_tree_node *node)
 {
     for (uint32_t i = 0; i < node->part_count && (node->flags & SM_NODE_PRIVATE); i++) {
-        if (came_as_zipkin(sm_tree_record(t, node, i)))
+        if (sm_tree_record(t, node, i)->span->zipkin)
             return true;
     }
     return false;

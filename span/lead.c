@@ -59,7 +59,7 @@ void sm_lead_mark(struct sm_span *s, struct sm_trace_id id, struct sm_str name, 
     if (times)
         parts |= SM_LEAD_TIMES;
     s->lead = (at + times) & 255;
-    s->lead_parts = parts & 15;
+    s->lead_parts = parts & 7;
 }
 
 bool sm_lead_eq(const struct sm_span *a, const struct sm_span *b)

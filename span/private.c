@@ -149,6 +149,12 @@ uint16_t sm_private_span_flags(const struct sm_private *priv)
     return flags;
 }
 
+void sm_private_mark(const struct sm_private *priv, struct sm_span *span)
+{
+    span->flags |= sm_private_span_flags(priv);
+    span->zipkin = priv->origin == SM_ORIGIN_ZIPKIN_V1 || priv->origin == SM_ORIGIN_ZIPKIN_V2;
+}
+
 /* Writing for foreign receivers */
 
 /* Attributes are small: key and value up to an address or a number. */

@@ -68,6 +68,9 @@ SM_INLINE size_t sm_private_size_max(const struct sm_private *priv)
 /* The header bits (enum sm_span_flag) that the field stands for, SM_SPAN_PRIVATE included. */
 uint16_t sm_private_span_flags(const struct sm_private *priv);
 
+/* Marks the header of a span that has the field: with these flags, and as one of Zipkin's. */
+void sm_private_mark(const struct sm_private *priv, struct sm_span *span);
+
 /* Appends a span as any OTLP receiver should see it: the private field is taken out and what it says is written as plain
  * attributes (network.local.*, network.peer.*, zipkin.shared, sampling.priority, otel.zipkin.absentField.startTime) where
  * the span does not have them already; the tag error=true that became a status goes, and so do Jaeger's tags that repeat a key.

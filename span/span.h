@@ -43,7 +43,8 @@ struct sm_span {
     uint32_t scope_id;   /* span/scope.h; leads to the resource and the service */
     uint32_t size : 20;  /* of the canonical bytes; at most SM_SPAN_SIZE_MAX */
     uint32_t lead : 8;   /* bytes at their front that head and trace say, too (span/lead.h), */
-    uint32_t lead_parts : 4; /* and what they are */
+    uint32_t lead_parts : 3; /* and what they are */
+    uint32_t zipkin : 1; /* came in one of Zipkin's formats: what the private field says, here so that decisions need not look for it */
     uint16_t flags;      /* enum sm_span_flag */
     uint8_t kind_status; /* kind | status << 4 */
     uint8_t n_wanted;

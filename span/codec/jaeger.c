@@ -501,7 +501,7 @@ static bool put_private(struct sm_jaeger_in *j, struct sm_private *priv)
     if (!sm_build_room(&j->build, sm_private_size_max(priv)))
         return false;
     j->build.p = sm_private_put(j->build.p, priv);
-    j->build.head->flags |= sm_private_span_flags(priv);
+    sm_private_mark(priv, j->build.head);
     return true;
 }
 

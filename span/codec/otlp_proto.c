@@ -281,7 +281,7 @@ static void take_private(struct walk *w, const uint8_t *p, size_t size)
     struct sm_private priv;
     if (!sm_private_decode(p, size, &priv))
         return;
-    w->span->flags |= sm_private_span_flags(&priv);
+    sm_private_mark(&priv, w->span);
     w->startless_duration_ns = priv.duration_ns;
 }
 

@@ -255,7 +255,7 @@ static bool put_private(struct sm_zipkin_in *z, struct sm_private *priv)
     if (!sm_build_room(&z->build, sm_private_size_max(priv)))
         return false;
     z->build.p = sm_private_put(z->build.p, priv);
-    z->build.head->flags |= sm_private_span_flags(priv);
+    sm_private_mark(priv, z->build.head);
     return true;
 }
 

@@ -167,6 +167,7 @@ static uint8_t *put_private(uint8_t *p, const struct tb_span *s, struct sm_span 
         priv.local.ipv4 = s->ip;
     priv.local.port = s->port;
     head->flags |= SM_SPAN_PRIVATE;
+    head->zipkin = true;
     return sm_private_put(p, &priv);
 }
 
