@@ -127,11 +127,20 @@ static void append_part(struct sm_open_trace *t, const struct sm_open_trace *par
     t->start_ns = t->start_ns && part->start_ns ? SM_MIN(t->start_ns, part->start_ns) : SM_MAX(t->start_ns, part->start_ns);
 }
 
+/* Whether a trace lies in several parts; sorts them by id. Few searches meet one. */
+static bool has_parts(struct sm_open_copy *copy)
+{
+    bool any = false;
+    qsort(copy->traces, copy->trace_count, sizeof *copy->traces, by_id);
+    for (uint32_t i = 1; i < copy->trace_count && !any; i++)
+        any = sm_trace_id_cmp(copy->traces[i - 1].id, copy->traces[i].id) == 0;
+    return any;
+}
+
 static void join_parts(struct sm_open_copy *copy)
 {
     struct sm_encode_span *spans = sm_xmalloc(SM_MAX(copy->span_capacity, 1u) * sizeof *spans);
     uint32_t traces = 0, count = 0;
-    qsort(copy->traces, copy->trace_count, sizeof *copy->traces, by_id);
     for (uint32_t i = 0; i < copy->trace_count; i++) {
         struct sm_open_trace part = copy->traces[i];
         memcpy(spans + count, copy->spans + part.first, part.count * sizeof *spans);
@@ -149,7 +158,7 @@ static void join_parts(struct sm_open_copy *copy)
 
 void sm_open_copy_finish(struct sm_open_copy *copy)
 {
-    if (copy->trace_count > 1)
+    if (copy->trace_count > 1 && has_parts(copy))
         join_parts(copy);
     for (uint32_t i = 0; i < copy->span_count; i++) {
         struct sm_encode_span *e = &copy->spans[i];
