@@ -110,7 +110,7 @@ static struct sm_str zipkin_name(const struct found *f, const struct sm_private 
 
 static bool from_zipkin(const struct sm_view_span *record, struct sm_private *priv)
 {
-    return record->span->zipkin && (record->span->flags & SM_SPAN_PRIVATE) && sm_view_private(record, priv);
+    return record->span->zipkin && sm_private_read(record->span, record->bytes, priv);
 }
 
 static struct sm_str otlp_name(const struct found *f, enum sm_kind kind, bool addresses, struct sm_peer *peer)

@@ -216,7 +216,7 @@ static const struct endpoint *endpoint_of(struct sm_tree *t, uint32_t record)
     const struct sm_view_span *r = &t->view->spans[record];
     *e = (struct endpoint){.service = service_of(r), .known = true};
     struct sm_private priv;
-    if (!(r->span->flags & SM_SPAN_PRIVATE) || !sm_view_private(r, &priv))
+    if (!r->span->zipkin || !sm_private_read(r->span, r->bytes, &priv)) /* no other format has addresses */
         return e;
     e->port = priv.local.port;
     e->has_ipv4 = priv.local.ipv4 != NULL;

@@ -2,6 +2,7 @@
 #include "base/slab.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 enum {
     BLOCK_BYTES = 2 << 20,
@@ -169,6 +170,7 @@ static bool block_new(struct sm_slab *slab)
         free(block);
         return false;
     }
+    (void)madvise(memory, BLOCK_BYTES, MADV_HUGEPAGE); /* spans lie cold for a window; small pages serve where there are no huge ones */
     block->memory = memory;
     block->units_used = 0;
     block->prev = NULL;

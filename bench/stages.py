@@ -38,7 +38,7 @@ OTHER_KERNEL = "kernel: other"
 REQUEST = ("HTTP and payloads", "library: [vdso]", "kernel: wait", OTHER_KERNEL)  # beside its receiving, sending and decoding
 
 
-SMALL_REQUESTS_RATE = 300_000  # spans a second in requests of a few spans
+SMALL_REQUESTS_RATE = 200_000  # spans a second in requests of a few spans
 
 
 class Symbols:
@@ -88,22 +88,24 @@ def stage_of_kernel(functions):
     return OTHER_KERNEL
 
 
+HEAD = re.compile(r"^(.*?)\s+([0-9]+\.[0-9]+):")
 FRAME = re.compile(r"^\s+([0-9a-f]+) (.*) \((.*)\)$")
 
 
 def samples(data):
-    """Yields (thread, [(address in the object, function, object), ...] from the innermost frame outwards) for each sample."""
-    command = ["perf", "script", "-i", data, "-F", "comm,ip,sym,dso"]
+    """Yields (thread, time in seconds, [(address in the object, function, object), ...] from the innermost frame outwards) for each sample."""
+    command = ["perf", "script", "-i", data, "-F", "comm,time,ip,sym,dso"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as script:
-        thread, chain = None, []
+        thread, at, chain = None, 0.0, []
         for line in script.stdout:
             frame = FRAME.match(line)
+            head = None if frame else HEAD.match(line)
             if frame:
                 chain.append((int(frame[1], 16), frame[2], frame[3]))
-            elif line.strip():
-                thread = line.split()[0]
+            elif head:
+                thread, at = head[1].strip(), float(head[2])
             elif chain:
-                yield thread, chain
+                yield thread, at, chain
                 chain = []
 
 
@@ -116,32 +118,30 @@ def stage_of(chain, binary, symbols):
     return stage_of_file(re.sub(r"[.-].*", "", pathlib.PurePath(where).name))
 
 
-def count_samples(data, binary):
-    """{(stage, function): samples} of the threads `worker*`."""
+def count_samples(data, binary, seconds):
+    """{(stage, function): samples} of the threads `worker*` in the last `seconds`."""
     symbols = Symbols(binary)
-    counts = collections.Counter()
-    for thread, chain in samples(data):
-        if thread.startswith("worker"):
-            counts[stage_of(chain, binary, symbols), chain[0][1]] += 1
-    return counts
+    found = [(at, (stage_of(chain, binary, symbols), chain[0][1])) for thread, at, chain in samples(data) if thread.startswith("worker")]
+    end = max((at for at, _ in found), default=0.0)
+    return collections.Counter(place for at, place in found if at > end - seconds)
 
 
 def profile(fmt, spans_per_request, seconds, window=h.WINDOW_SECONDS):
-    """Load at full rate for about `seconds`, after more than one window of it: (what bench_send measured, {(stage, function): samples})."""
+    """Load at a steady rate for `seconds`, after more than one window of it: (what bench_send measured, {(stage, function): samples})."""
     binary = (h.BUILD / "spanmill").resolve()
-    rate = h.FULL_RATE[fmt] if spans_per_request >= 50 else SMALL_REQUESTS_RATE
     with h.running_daemon(h.spanmill_command(window=f"{window}s")) as daemon, tempfile.TemporaryDirectory(prefix="bench-stages-") as scratch:
-        size = ("--spans-per-request", spans_per_request)
-        h.send_to(daemon, fmt, *size, "--spans", int(rate * window * 1.3))
         data = f"{scratch}/perf.data"
         record = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "5000", "-g", "-p", str(daemon.process.pid), "-o", data]
         try:
             recorder = subprocess.Popen(h.pinned(h.LOAD_CORE, *record), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         except FileNotFoundError as e:
             raise h.BenchError(f"{e.filename} is missing") from None
-        measured = h.send_to(daemon, fmt, *size, "--spans", int(rate * seconds))
-        h.stop(recorder)
-        counts = count_samples(data, binary)
+        rate = h.RATE[fmt] if spans_per_request >= 50 else SMALL_REQUESTS_RATE
+        try:
+            measured = h.send_steadily(daemon, fmt, rate, window, seconds, "--spans-per-request", spans_per_request)
+        finally:
+            h.stop(recorder)
+        counts = count_samples(data, binary, seconds)
     if not counts:
         raise h.BenchError("perf took no samples: is it installed and allowed?")
     return measured, counts
@@ -173,7 +173,7 @@ def show(args, us_per_span, counts):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--format", choices=h.FULL_RATE, default="otlp-http")
+    parser.add_argument("--format", choices=h.RATE, default="otlp-http")
     parser.add_argument("--spans-per-request", type=int, default=200, metavar="N")
     parser.add_argument("--functions", type=int, default=0, metavar="N", help="also the N dearest functions of each stage")
     parser.add_argument("--seconds", type=float, default=5)

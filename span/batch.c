@@ -48,7 +48,7 @@ static bool grow(void **array, size_t bytes)
 
 struct sm_span *sm_batch_begin(struct sm_batch *b)
 {
-    const size_t head_max = sizeof(struct sm_span) + SM_WANTED_MAX * sizeof(uint32_t);
+    const size_t head_max = sizeof(struct sm_span) + (SM_WANTED_MAX + 1) * sizeof(uint32_t);
     if (SM_UNLIKELY(b->count == b->capacity)) {
         uint32_t capacity = b->capacity ? b->capacity * 2 : 256;
         if (capacity < b->capacity || !grow((void **)&b->items, capacity * sizeof *b->items))

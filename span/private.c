@@ -98,6 +98,20 @@ bool sm_private_find(const uint8_t *span, size_t size, struct sm_private *priv)
     return found;
 }
 
+bool sm_private_read(const struct sm_span *span, const uint8_t *bytes, struct sm_private *priv)
+{
+    const uint32_t *records = sm_span_wanted(span);
+    const uint8_t *end = sm_pb_end(bytes, span->size);
+    for (unsigned i = 0; i < span->n_wanted; i++) {
+        if (SM_WANTED_SLOT(records[i]) != SM_SLOT_PRIVATE)
+            continue;
+        uint64_t size;
+        const uint8_t *content = sm_pb_varint(bytes + SM_WANTED_OFFSET(records[i]), end, &size);
+        return content && size <= (uint64_t)(end - content) && sm_private_decode(content, size, priv);
+    }
+    return false;
+}
+
 static uint8_t *put_number(uint8_t *p, enum member member, uint64_t value)
 {
     return value ? sm_pb_put_uint(p, member, value) : p;

@@ -57,6 +57,9 @@ bool sm_private_decode(const uint8_t *content, size_t size, struct sm_private *p
 /* Finds and decodes the field in a span's bytes; false (and all zeros, which is what an OTLP span has) without one. */
 bool sm_private_find(const uint8_t *span, size_t size, struct sm_private *priv);
 
+/* The same of a span in a batch or trace that came in one of Zipkin's formats, by its side record; false for others. */
+bool sm_private_read(const struct sm_span *span, const uint8_t *bytes, struct sm_private *priv);
+
 /* Writes the whole field, tag included, and returns the position behind it. Room: sm_private_size_max. */
 uint8_t *sm_private_put(uint8_t *p, const struct sm_private *priv);
 
@@ -68,7 +71,8 @@ SM_INLINE size_t sm_private_size_max(const struct sm_private *priv)
 /* The header bits (enum sm_span_flag) that the field stands for, SM_SPAN_PRIVATE included. */
 uint16_t sm_private_span_flags(const struct sm_private *priv);
 
-/* Marks the header of a span that has the field: with these flags, and as one of Zipkin's. */
+/* Marks the header of a span that has the field: with these flags, and as one of Zipkin's. Those get a side record, too (SM_SLOT_PRIVATE),
+ * from who knows where the field stands. */
 void sm_private_mark(const struct sm_private *priv, struct sm_span *span);
 
 /* Appends a span as any OTLP receiver should see it: the private field is taken out and what it says is written as plain

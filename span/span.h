@@ -4,8 +4,8 @@
  * trace.proto). Spans that came in as OTLP are kept exactly as they came; others are transcoded once by their codec.
  * What OTLP cannot say (source format, shared, debug, local endpoint, ...) travels in a private field (span/private.h).
  *
- * A header is followed in memory by `n_wanted` side records, one per attribute key that somebody wants (span/wanted.h),
- * then padding to 8 bytes. The trace id is the trace's; a span's position in its trace follows from order. */
+ * A header is followed in memory by `n_wanted` side records, one per attribute key that somebody wants (span/wanted.h) and one for
+ * the private field of a span of Zipkin's, then padding to 8 bytes. The trace id is the trace's; a span's position in its trace follows from order. */
 #ifndef SM_SPAN_H
 #define SM_SPAN_H
 
@@ -75,6 +75,10 @@ SM_INLINE uint64_t sm_span_end_ns(const struct sm_span *s)
 #define SM_WANTED_RECORD(slot, offset) ((uint32_t)(slot) << 20 | (uint32_t)(offset))
 #define SM_WANTED_SLOT(record)         ((record) >> 20)
 #define SM_WANTED_OFFSET(record)       ((record)&0xfffff)
+
+/* The slot of a record that is no attribute's: spans of Zipkin's have one for their private field (span/private.h); its offset is
+ * that of the varint length of the field's content. */
+#define SM_SLOT_PRIVATE UINT32_C(0xfff)
 
 /* Side records of a header that lies in a batch or a trace (not of a copied struct). */
 SM_INLINE const uint32_t *sm_span_wanted(const struct sm_span *s)

@@ -3,7 +3,6 @@
 
 #include "base/hash.h"
 #include "span/attr.h"
-#include "span/private.h"
 
 #include <stdlib.h>
 
@@ -136,11 +135,12 @@ static const struct sm_resource *resource_of(struct sm_view_scratch *s, uint32_t
     return s->resource;
 }
 
-/* Attributes that name the peer of a call lie in memory that nobody has touched since the span came; analyzers will ask. */
+/* What names the peer of a call lies in memory that nobody has touched since the span came, and so do the addresses that tell Zipkin's
+ * shared spans apart; analyzers will ask. */
 static void prefetch_peer(const struct sm_span *span, const uint8_t *bytes)
 {
     enum sm_kind kind = sm_span_kind(span);
-    if (kind == SM_KIND_SERVER || kind <= SM_KIND_INTERNAL)
+    if ((kind == SM_KIND_SERVER || kind <= SM_KIND_INTERNAL) && !span->zipkin)
         return;
     const uint32_t *wanted = sm_span_wanted(span);
     for (unsigned i = 0; i < span->n_wanted; i++)
@@ -295,12 +295,6 @@ uint32_t sm_view_find(const struct sm_view_scratch *s, uint64_t span_id)
 {
     const struct slot *slot = find_slot(s, span_id, mask_for(s, s->span_count));
     return slot->stamp == s->stamp ? slot->first : SM_VIEW_NONE;
-}
-
-bool sm_view_private(const struct sm_view_span *s, struct sm_private *priv)
-{
-    struct sm_str fields = sm_lead_rest(s->span, s->bytes);
-    return sm_private_find((const uint8_t *)fields.ptr, fields.len, priv);
 }
 
 struct sm_str sm_view_name(const struct sm_view_scratch *s, const struct sm_view_span *e)

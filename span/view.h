@@ -53,10 +53,6 @@ const struct sm_view *sm_view_build_late(struct sm_view_scratch *scratch, struct
 /* First span with this id, SM_VIEW_NONE; follow next_same_id for more. */
 uint32_t sm_view_find(const struct sm_view_scratch *scratch, uint64_t span_id);
 
-/* What the private field of a span says; false when it has none. Not for spans of the context, whose bytes are gone. */
-struct sm_private;
-bool sm_view_private(const struct sm_view_span *s, struct sm_private *priv);
-
 /* Texts. Name of a span (also when the name table overflowed) and of its service. */
 struct sm_str sm_view_name(const struct sm_view_scratch *scratch, const struct sm_view_span *s);
 struct sm_str sm_view_service(const struct sm_view_scratch *scratch, const struct sm_view_span *s);

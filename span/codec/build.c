@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "span/attr.h"
 #include "span/lead.h"
+#include "span/private.h"
 
 enum { ARENA_SLACK = 4096 };
 
@@ -189,6 +190,18 @@ void sm_build_record(struct sm_build *b, uint32_t slot, const uint8_t *length_at
     b->wanted[b->head->n_wanted++] = SM_WANTED_RECORD(slot, offset);
     if (slot == SM_SLOT_ERROR || slot == SM_SLOT_SAMPLING_PRIORITY)
         note_special(b, slot, length_at);
+}
+
+bool sm_build_private(struct sm_build *b, const struct sm_private *priv)
+{
+    if (!sm_build_room(b, sm_private_size_max(priv)))
+        return false;
+    size_t length_at = sm_build_offset(b) - b->body_at + sm_pb_varint_size(SM_PB_TAG(SM_PRIVATE_FIELD, SM_PB_BYTES));
+    b->p = sm_private_put(b->p, priv);
+    sm_private_mark(priv, b->head);
+    if (b->head->zipkin && length_at + SM_BUILD_FRONT <= SM_SPAN_SIZE_MAX) /* else the span is too large and will be refused */
+        b->wanted[b->head->n_wanted++] = SM_WANTED_RECORD(SM_SLOT_PRIVATE, length_at);
+    return true;
 }
 
 bool sm_build_attribute(struct sm_build *b, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size)

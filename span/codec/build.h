@@ -44,7 +44,7 @@ void sm_build_drop(struct sm_build *b);
  * and side records are filled in here, the rest by the caller. */
 void sm_build_commit(struct sm_build *b, struct sm_trace_id trace);
 
-bool sm_build_grow(struct sm_build *b, size_t n) SM_COLD;
+bool sm_build_grow(struct sm_build *b, size_t n);
 
 /* Room for n bytes and 32 of slack behind them. */
 SM_INLINE bool sm_build_room(struct sm_build *b, size_t n)
@@ -95,6 +95,10 @@ SM_INLINE size_t sm_build_length_size(size_t n)
 void sm_build_record(struct sm_build *b, uint32_t slot, const uint8_t *length_at);
 /* Was there an attribute with this wanted key? */
 bool sm_build_has(const struct sm_build *b, enum sm_slot slot);
+
+/* Writes the private field, marks the header and records where it stands. False when memory is exhausted. */
+struct sm_private;
+bool sm_build_private(struct sm_build *b, const struct sm_private *priv);
 
 /* Writes a field with a text: span name, event name, message. Room for the text and 16 bytes must be there. */
 SM_INLINE uint8_t *sm_build_text(uint8_t *p, uint32_t field, const void *text, size_t n)

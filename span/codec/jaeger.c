@@ -498,11 +498,7 @@ static bool put_private(struct sm_jaeger_in *j, struct sm_private *priv)
         priv->flags |= SM_PRIVATE_PARENT_FOLLOWS;
     if (j->start_ns == 0)
         priv->duration_ns = j->duration_ns;
-    if (!sm_build_room(&j->build, sm_private_size_max(priv)))
-        return false;
-    j->build.p = sm_private_put(j->build.p, priv);
-    sm_private_mark(priv, j->build.head);
-    return true;
+    return sm_build_private(&j->build, priv);
 }
 
 /* The sum of a start and a duration that are each below 2^63 does not overflow. */

@@ -21,7 +21,8 @@ struct walk {
     const uint8_t *start; /* of the span's bytes */
     struct sm_trace_id trace;
     uint64_t end_ns;
-    uint64_t startless_duration_ns; /* from the private field */
+    uint64_t startless_duration_ns; /* from the private field, */
+    const uint8_t *private_length;  /* and where its length stands */
     uint64_t slots_seen[(SM_WANTED_MAX + 63) / 64];
     uint32_t attributes;
     uint8_t trace_id_size, span_id_size, parent_id_size;
@@ -275,6 +276,14 @@ static uint64_t take_span_id(const uint8_t *p, size_t size, uint8_t *seen)
     return size == 8 ? sm_load_be64(p) : 0;
 }
 
+/* The varint that ends before p. In front of it stands the last byte of a tag, which is below 0x80, too. */
+static const uint8_t *varint_before(const uint8_t *p)
+{
+    for (p--; p[-1] >= 0x80;)
+        p--;
+    return p;
+}
+
 /* What a codec of ours wrote when it transcoded the span, here or in the process that sent it. */
 static void take_private(struct walk *w, const uint8_t *p, size_t size)
 {
@@ -283,6 +292,13 @@ static void take_private(struct walk *w, const uint8_t *p, size_t size)
         return;
     sm_private_mark(&priv, w->span);
     w->startless_duration_ns = priv.duration_ns;
+    w->private_length = varint_before(p);
+}
+
+static void record_private(struct walk *w)
+{
+    if (SM_UNLIKELY(w->span->zipkin))
+        w->wanted[w->span->n_wanted++] = SM_WANTED_RECORD(SM_SLOT_PRIVATE, w->private_length - w->start);
 }
 
 /* Fields with a length. */
@@ -436,6 +452,7 @@ SM_INLINE void begin_walk(struct walk *w, struct sm_decoder *d, struct sm_span *
     w->start = start;
     w->trace.hi = w->trace.lo = 0;
     w->end_ns = w->startless_duration_ns = 0;
+    w->private_length = NULL;
     for (unsigned i = 0; i < SM_ARRAY_LEN(w->slots_seen); i++)
         w->slots_seen[i] = 0;
     w->attributes = 0;
@@ -467,6 +484,7 @@ static enum sm_rc decode_span(struct sm_decoder *d, struct sm_batch *b, const ui
         sm_batch_reject(b, w.reject, reject_text(w.reject));
         return SM_OK;
     }
+    record_private(&w);
     finish_times(&w);
     if (sm_span_status(s) == SM_STATUS_ERROR)
         s->flags |= SM_SPAN_ERROR;

@@ -252,11 +252,7 @@ static bool put_private(struct sm_zipkin_in *z, struct sm_private *priv)
         priv->duration_ns = z->duration_us * 1000;
     take_address(&priv->local, &z->local);
     take_address(&priv->remote, &z->remote);
-    if (!sm_build_room(&z->build, sm_private_size_max(priv)))
-        return false;
-    z->build.p = sm_private_put(z->build.p, priv);
-    sm_private_mark(priv, z->build.head);
-    return true;
+    return sm_build_private(&z->build, priv);
 }
 
 bool sm_zipkin_commit(struct sm_zipkin_in *z, enum sm_origin origin)

@@ -159,7 +159,7 @@ static uint8_t *put_attr(struct trace_builder *tb, struct sm_span *head, const u
     return p;
 }
 
-static uint8_t *put_private(uint8_t *p, const struct tb_span *s, struct sm_span *head)
+static uint8_t *put_private(const uint8_t *start, uint8_t *p, const struct tb_span *s, struct sm_span *head)
 {
     static const uint8_t none[4];
     struct sm_private priv = {.origin = SM_ORIGIN_ZIPKIN_V2, .flags = s->shared ? SM_PRIVATE_SHARED : 0};
@@ -168,6 +168,7 @@ static uint8_t *put_private(uint8_t *p, const struct tb_span *s, struct sm_span 
     priv.local.port = s->port;
     head->flags |= SM_SPAN_PRIVATE;
     head->zipkin = true;
+    ((uint32_t *)(head + 1))[head->n_wanted++] = SM_WANTED_RECORD(SM_SLOT_PRIVATE, p + 2 - start);
     return sm_private_put(p, &priv);
 }
 
@@ -205,7 +206,7 @@ static void put_span(struct trace_builder *tb, const struct tb_span *s)
     if (s->error_tag)
         p = put_attr(tb, head, start, p, "error", "why");
     if (s->zipkin)
-        p = put_private(p, s, head);
+        p = put_private(start, p, s, head);
     while ((uint32_t)(p - start) + 2 <= s->size)
         p = sm_pb_put_uint(p, 15, 0);
     head->size = (uint32_t)(p - start);
