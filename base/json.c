@@ -338,8 +338,7 @@ SM_INLINE bool read_eight_digits(const uint8_t *p, uint32_t *value)
     return true;
 }
 
-/* The common case, an integer of at most 19 digits that fits; NULL when it is something else. */
-static const uint8_t *read_small_int(const uint8_t *p, const uint8_t *end, int64_t *value)
+const uint8_t *sm_json_small_int(const uint8_t *p, const uint8_t *end, int64_t *value)
 {
     const uint8_t *digits = p;
     uint64_t v = 0;
@@ -363,7 +362,7 @@ bool sm_json_number(struct sm_json *j, struct sm_json_number *number)
 {
     if (sm_json_peek(j) != SM_JSON_NUMBER)
         return sm_json_fail(j, "expected a number");
-    const uint8_t *p = read_small_int(j->p, j->end, &number->i);
+    const uint8_t *p = sm_json_small_int(j->p, j->end, &number->i);
     if (SM_LIKELY(p)) {
         number->type = SM_JSON_INT;
         j->p = p;
@@ -384,7 +383,7 @@ bool sm_json_number_parse(struct sm_str text, struct sm_json_number *number)
     const uint8_t *p = (const uint8_t *)text.ptr, *end = p + text.len;
     struct decimal d;
     number->type = SM_JSON_INT;
-    if (read_small_int(p, end, &number->i) == end)
+    if (sm_json_small_int(p, end, &number->i) == end)
         return true;
     return read_decimal(p, end, &d) == end && convert(&d, p, text.len, number);
 }

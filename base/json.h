@@ -222,6 +222,10 @@ SM_INLINE bool sm_json_null(struct sm_json *j)
 bool sm_json_bool(struct sm_json *j, bool *value);
 bool sm_json_number(struct sm_json *j, struct sm_json_number *number);
 
+/* The common number at p: whole, not negative, of at most 19 digits, below 2^63. Returns the position behind it, NULL when it is something
+ * else (also when a fraction or an exponent follows). */
+const uint8_t *sm_json_small_int(const uint8_t *p, const uint8_t *end, int64_t *value);
+
 /* Any value, checked and passed over; the second gives its text. */
 bool sm_json_skip(struct sm_json *j);
 bool sm_json_raw(struct sm_json *j, struct sm_str *text);

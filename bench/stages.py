@@ -126,8 +126,8 @@ def count_samples(data, binary, seconds):
     return collections.Counter(place for at, place in found if at > end - seconds)
 
 
-def profile(fmt, spans_per_request, seconds, window=h.WINDOW_SECONDS):
-    """Load at a steady rate for `seconds`, after more than one window of it: (what bench_send measured, {(stage, function): samples})."""
+def profile(fmt, spans_per_request, seconds, window=h.WINDOW_SECONDS, rate=None):
+    """Load at a steady rate (None: what suits the format) for `seconds`, after more than one window of it: (what bench_send measured, {(stage, function): samples})."""
     binary = (h.BUILD / "spanmill").resolve()
     with h.running_daemon(h.spanmill_command(window=f"{window}s")) as daemon, tempfile.TemporaryDirectory(prefix="bench-stages-") as scratch:
         data = f"{scratch}/perf.data"
@@ -136,7 +136,7 @@ def profile(fmt, spans_per_request, seconds, window=h.WINDOW_SECONDS):
             recorder = subprocess.Popen(h.pinned(h.LOAD_CORE, *record), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         except FileNotFoundError as e:
             raise h.BenchError(f"{e.filename} is missing") from None
-        rate = h.RATE[fmt] if spans_per_request >= 50 else SMALL_REQUESTS_RATE
+        rate = rate or (h.RATE[fmt] if spans_per_request >= 50 else SMALL_REQUESTS_RATE)
         try:
             measured = h.send_steadily(daemon, fmt, rate, window, seconds, "--spans-per-request", spans_per_request)
         finally:
@@ -177,12 +177,13 @@ def main():
     parser.add_argument("--spans-per-request", type=int, default=200, metavar="N")
     parser.add_argument("--functions", type=int, default=0, metavar="N", help="also the N dearest functions of each stage")
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rate", type=int, metavar="N", help="spans a second (what suits the format)")
     parser.add_argument("--build", metavar="DIR", help="folder of the binaries (build/release)")
     args = parser.parse_args()
     if args.build:
         h.BUILD = pathlib.Path(args.build).resolve()
     try:
-        measured, counts = profile(args.format, args.spans_per_request, args.seconds)
+        measured, counts = profile(args.format, args.spans_per_request, args.seconds, rate=args.rate)
     except h.BenchError as e:
         print(e, file=sys.stderr)
         return 1

@@ -32,9 +32,33 @@ static const uint8_t digit_values[256] = {
     ['a'] = 10, ['b'] = 11,       ['c'] = 12, ['d'] = 13, ['e'] = 14, ['f'] = 15, ['f' + 1 ... 255] = 0xff,
 };
 
+/* Eight digits at once; false when one of them is something else. Bit 7 of each byte says what it is: once all are below 0x80 no sum
+ * carries into the next. */
+SM_INLINE bool parse_hex32(const char *digits, uint32_t *value)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t text = sm_load_le64(digits), decimal = text ^ each * '0', letter = (text | each * 0x20) ^ each * 0x60;
+    if (text & each * 0x80)
+        return false;
+    uint64_t is_decimal = ~(decimal + each * (0x80 - 10)), is_letter = (letter + each * 0x7f) & ~(letter + each * (0x80 - 7));
+    if (((is_decimal | is_letter) & each * 0x80) != each * 0x80)
+        return false;
+    uint64_t v = (text & each * 0x0f) + (text >> 6 & each) * 9;
+    v = (v << 4 | v >> 8) & UINT64_C(0x00ff00ff00ff00ff); /* pairs, then fours, then all, the first digits lowest */
+    v = (v | v >> 8) & UINT64_C(0x0000ffff0000ffff);
+    *value = __builtin_bswap32((uint32_t)(v | v >> 16));
+    return true;
+}
+
 /* At most 16 digits. The OR of all digit values shows at the end whether one was bad. */
 static bool parse_hex64(const char *digits, size_t n, uint64_t *value)
 {
+    uint32_t high, low;
+    if (SM_LIKELY(n == 16)) {
+        bool ok = parse_hex32(digits, &high) && parse_hex32(digits + 8, &low);
+        *value = ok ? (uint64_t)high << 32 | low : 0;
+        return ok;
+    }
     uint64_t v = 0;
     uint8_t seen = 0;
     for (size_t i = 0; i < n; i++) {

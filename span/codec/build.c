@@ -204,6 +204,27 @@ bool sm_build_private(struct sm_build *b, const struct sm_private *priv)
     return true;
 }
 
+/* A KeyValue with a value whose AnyValue has `any_size` bytes, up to the length of that; where it goes, NULL when memory is exhausted. */
+SM_INLINE uint8_t *open_attribute(struct sm_build *b, const uint8_t *key, size_t key_size, size_t any_size)
+{
+    size_t kv_size = 2 + sm_build_length_size(key_size) + key_size + sm_build_length_size(any_size) + any_size;
+    if (SM_UNLIKELY(!sm_build_room(b, kv_size + 5)))
+        return NULL;
+    uint8_t *p = b->p;
+    *p++ = SM_PB_TAG(SM_OTLP_ATTRIBUTES, SM_PB_BYTES);
+    p = sm_build_length(p, kv_size);
+    p = sm_build_text(p, 1, key, key_size);
+    *p++ = SM_PB_TAG(2, SM_PB_BYTES);
+    return p;
+}
+
+SM_INLINE void close_attribute(struct sm_build *b, const uint8_t *key, size_t key_size, const uint8_t *length_at)
+{
+    uint32_t slot = sm_wanted_find(b->d->wanted, key, key_size);
+    if (SM_UNLIKELY(slot != SM_WANTED_NONE))
+        sm_build_record(b, slot, length_at);
+}
+
 bool sm_build_attribute(struct sm_build *b, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size)
 {
     b->attributes++;
@@ -212,20 +233,22 @@ bool sm_build_attribute(struct sm_build *b, const uint8_t *key, size_t key_size,
         return true;
     }
     size_t any_size = 1 + sm_build_length_size(value_size) + value_size;
-    size_t kv_size = 2 + sm_build_length_size(key_size) + key_size + sm_build_length_size(any_size) + any_size;
-    if (SM_UNLIKELY(!sm_build_room(b, kv_size + 5)))
+    uint8_t *length_at = open_attribute(b, key, key_size, any_size);
+    if (SM_UNLIKELY(!length_at))
         return false;
-    uint8_t *p = b->p;
-    *p++ = SM_PB_TAG(SM_OTLP_ATTRIBUTES, SM_PB_BYTES);
-    p = sm_build_length(p, kv_size);
-    p = sm_build_text(p, 1, key, key_size);
-    *p++ = SM_PB_TAG(2, SM_PB_BYTES);
-    uint8_t *length_at = p;
-    p = sm_build_length(p, any_size);
-    b->p = sm_build_text(p, 1, value, value_size);
-    uint32_t slot = sm_wanted_find(b->d->wanted, key, key_size);
-    if (SM_UNLIKELY(slot != SM_WANTED_NONE))
-        sm_build_record(b, slot, length_at);
+    b->p = sm_build_text(sm_build_length(length_at, any_size), 1, value, value_size);
+    close_attribute(b, key, key_size, length_at);
+    return true;
+}
+
+bool sm_build_any_attribute(struct sm_build *b, const uint8_t *key, size_t key_size, const uint8_t *any, size_t any_size)
+{
+    b->attributes++;
+    uint8_t *length_at = open_attribute(b, key, key_size, any_size);
+    if (SM_UNLIKELY(!length_at))
+        return false;
+    b->p = sm_build_copy(sm_build_length(length_at, any_size), any, any_size);
+    close_attribute(b, key, key_size, length_at);
     return true;
 }
 

@@ -110,6 +110,8 @@ SM_INLINE uint8_t *sm_build_text(uint8_t *p, uint32_t field, const void *text, s
 
 /* Writes a span attribute with a string value, counts it and records it if it is wanted. False when memory is exhausted. */
 bool sm_build_attribute(struct sm_build *b, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size);
+/* The same for a value that is written already, the content of its AnyValue; key and value must be under the limit on values. */
+bool sm_build_any_attribute(struct sm_build *b, const uint8_t *key, size_t key_size, const uint8_t *any, size_t any_size);
 
 /* A nested message whose length is not known yet: opens it and returns where its content begins (an offset), for room that is
  * there (sm_build_room). Closing moves the content when the length needs more than one byte; *moved is by how much. */

@@ -21,11 +21,17 @@ enum {
 };
 enum { LOG_TIME = 1, LOG_FIELDS = 2 };
 
+enum { REFERENCES_KEPT = 4 };
+
 struct reader {
     struct sm_jaeger_in j;
     struct sm_batch *batch;
     struct sm_str process; /* the last one, whose scope is j.scope_id */
     bool has_process, too_many;
+    /* Of the span: its first references, and where the others begin (NULL: nowhere), which are read again. */
+    struct sm_jaeger_reference references[REFERENCES_KEPT];
+    uint32_t references_n;
+    const uint8_t *more_references;
 };
 
 /* The next field with a number up to `last` has the wire type that `wires` tells; *ok is false when one has another. */
@@ -66,8 +72,8 @@ static void choose_value(struct sm_jaeger_tag *tag, const struct values *v)
 _Static_assert(SM_JAEGER_STRING == 0 && SM_JAEGER_BOOL == 1 && SM_JAEGER_INT == 2 && SM_JAEGER_DOUBLE == 3 && SM_JAEGER_BINARY == 4,
                "in the order of ValueType");
 
-/* KeyValue{key=1, v_type=2, v_str=3, v_bool=4, v_int64=5, v_float64=6, v_binary=7}. */
-static bool read_tag(const uint8_t *p, size_t size, struct sm_jaeger_tag *tag)
+/* KeyValue{key=1, v_type=2, v_str=3, v_bool=4, v_int64=5, v_float64=6, v_binary=7} in any legal shape. */
+static bool read_tag_general(const uint8_t *p, size_t size, struct sm_jaeger_tag *tag)
 {
     static const uint8_t wires[] = {0, SM_PB_BYTES, SM_PB_VARINT, SM_PB_BYTES, SM_PB_VARINT, SM_PB_VARINT, SM_PB_FIXED64, SM_PB_BYTES};
     static const uint8_t none[16];
@@ -92,6 +98,37 @@ static bool read_tag(const uint8_t *p, size_t size, struct sm_jaeger_tag *tag)
     return ok && p == end;
 }
 
+/* The value behind the key: a string, or a type that is not the default and its value. Readable for 16 bytes. */
+SM_INLINE bool read_common_value(const uint8_t *p, const uint8_t *end, struct sm_jaeger_tag *tag)
+{
+    if (SM_LIKELY(p[0] == SM_PB_TAG(3, SM_PB_BYTES) && p[1] < 0x80)) {
+        tag->type = SM_JAEGER_STRING;
+        tag->text = sm_str(p + 2, p[1]);
+        return p + 2 + p[1] == end;
+    }
+    uint64_t value = 0;
+    if (p[0] != SM_PB_TAG(2, SM_PB_VARINT) || (p[1] != SM_JAEGER_INT && p[1] != SM_JAEGER_BOOL) ||
+        p[2] != SM_PB_TAG(p[1] == SM_JAEGER_INT ? 5 : 4, SM_PB_VARINT) || end - p < 4 || sm_pb_varint(p + 3, end, &value) != end)
+        return false;
+    tag->type = (enum sm_jaeger_type)p[1];
+    if (tag->type == SM_JAEGER_INT)
+        tag->i = (int64_t)value;
+    else
+        tag->b = value != 0;
+    return true;
+}
+
+/* The common shape: 0x0a keylen key, then a value; lengths of one byte. */
+SM_INLINE bool read_tag(const uint8_t *p, size_t size, struct sm_jaeger_tag *tag)
+{
+    if (SM_LIKELY(size >= 4 && p[0] == SM_PB_TAG(1, SM_PB_BYTES) && p[1] < 0x80 && (size_t)p[1] + 2 < size)) {
+        tag->key = sm_str(p + 2, p[1]);
+        if (SM_LIKELY(read_common_value(p + 2 + p[1], p + size, tag)))
+            return true;
+    }
+    return read_tag_general(p, size, tag);
+}
+
 typedef bool put_function(struct sm_jaeger_in *j, const struct sm_jaeger_tag *tag);
 
 static bool take_tag(struct reader *r, const struct sm_pb_field *f, put_function *put)
@@ -100,24 +137,34 @@ static bool take_tag(struct reader *r, const struct sm_pb_field *f, put_function
     return read_tag(f->bytes, f->size, &tag) && put(&r->j, &tag);
 }
 
-/* Timestamp and Duration{seconds=1, nanos=2}. A negative duration, which clients with jumping clocks send, reads as 0. */
-static bool read_time(struct reader *r, const struct sm_pb_field *time, bool duration, uint64_t *ns)
+/* Timestamp and Duration{seconds=1, nanos=2}, absent ones 0. False when malformed. */
+static bool read_seconds(const struct sm_pb_field *time, int64_t *seconds, int64_t *nanos)
 {
     static const uint8_t wires[] = {0, SM_PB_VARINT, SM_PB_VARINT};
     const uint8_t *p = time->bytes, *end = sm_pb_end(p, time->size);
     struct sm_pb_field f;
-    int64_t v[3] = {0}, sum;
     bool ok = true;
+    *seconds = *nanos = 0;
     while (NEXT_FIELD(&p, end, &f, wires, &ok)) {
-        if (f.number < SM_ARRAY_LEN(v))
-            v[f.number] = f.number == 2 ? (int32_t)f.value : (int64_t)f.value;
+        if (f.number == 1)
+            *seconds = (int64_t)f.value;
+        else if (f.number == 2)
+            *nanos = (int32_t)f.value;
     }
-    if (__builtin_mul_overflow(v[1], SM_SEC, &sum) || __builtin_add_overflow(sum, v[2], &sum) || (sum < 0 && !duration)) {
+    return ok && p == end;
+}
+
+/* A negative duration, which clients with jumping clocks send, reads as 0. */
+static bool read_time(struct reader *r, const struct sm_pb_field *time, bool duration, uint64_t *ns)
+{
+    int64_t seconds, nanos, sum;
+    bool ok = read_seconds(time, &seconds, &nanos);
+    if (__builtin_mul_overflow(seconds, SM_SEC, &sum) || __builtin_add_overflow(sum, nanos, &sum) || (sum < 0 && !duration)) {
         sm_build_refuse(&r->j.build, SM_REJECT_TIME);
         sum = 0;
     }
     *ns = (uint64_t)SM_MAX(sum, INT64_C(0));
-    return ok && p == end;
+    return ok;
 }
 
 /* ---- processes ---- */
@@ -147,7 +194,8 @@ static bool build_process(struct reader *r, struct sm_str process)
 /* Spans of one process follow each other, as a rule. */
 static bool use_process(struct reader *r, struct sm_str process)
 {
-    if (r->has_process && sm_str_eq(process, r->process))
+    bool same_bytes = process.ptr == r->process.ptr && process.len == r->process.len;
+    if (r->has_process && (SM_LIKELY(same_bytes) || sm_str_eq(process, r->process)))
         return true;
     r->process = process;
     r->has_process = true;
@@ -202,29 +250,49 @@ static bool read_reference(const struct sm_pb_field *reference, struct sm_jaeger
     return ok && p == end;
 }
 
-/* From the first reference on; the span has been read and is well-formed. */
-static bool walk_references(struct reader *r, const uint8_t *p, const uint8_t *end, bool link)
+/* `at`: where the field begins. */
+static bool take_reference(struct reader *r, const struct sm_pb_field *f, const uint8_t *at)
 {
     struct sm_jaeger_reference ref;
+    if (!read_reference(f, &ref))
+        return false;
+    if (SM_LIKELY(r->references_n < REFERENCES_KEPT))
+        r->references[r->references_n++] = ref;
+    else if (!r->more_references)
+        r->more_references = at;
+    return true;
+}
+
+static bool put_reference(struct reader *r, const struct sm_jaeger_reference *ref, bool link)
+{
+    if (link)
+        return sm_jaeger_link(&r->j, ref);
+    sm_jaeger_refer(&r->j, ref);
+    return true;
+}
+
+/* The span has been read up to `end` and is well-formed. */
+static bool walk_references(struct reader *r, const uint8_t *end, bool link)
+{
+    const uint8_t *p = r->more_references;
+    struct sm_jaeger_reference ref;
     struct sm_pb_field f;
-    while (sm_pb_next(&p, end, &f)) {
-        if (f.number != SPAN_REFERENCES)
-            continue;
-        if (!read_reference(&f, &ref))
+    for (uint32_t i = 0; i < r->references_n; i++) {
+        if (!put_reference(r, &r->references[i], link))
             return false;
-        if (!link)
-            sm_jaeger_refer(&r->j, &ref);
-        else if (!sm_jaeger_link(&r->j, &ref))
+    }
+    while (p && sm_pb_next(&p, end, &f)) {
+        if (f.number == SPAN_REFERENCES && !(read_reference(&f, &ref) && put_reference(r, &ref, link)))
             return false;
     }
     return true;
 }
 
-static bool put_references(struct reader *r, const uint8_t *from, const uint8_t *end)
+static bool put_references(struct reader *r, const uint8_t *end)
 {
-    if (!from)
+    if (r->references_n == 0)
         return true;
-    return walk_references(r, from, end, false) && sm_jaeger_referred(&r->j) && walk_references(r, from, end, true);
+    return walk_references(r, end, false) && sm_jaeger_referred(&r->j) && walk_references(r, end, true);
 }
 
 static bool read_field(struct reader *r, const struct sm_pb_field *f)
@@ -259,18 +327,21 @@ static bool read_span(struct reader *r, struct sm_str span, struct sm_str batch_
 {
     static const uint8_t wires[] = {0,           SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES, SM_PB_VARINT,
                                     SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES, SM_PB_BYTES};
-    const uint8_t *p = (const uint8_t *)span.ptr, *end = sm_pb_end(p, span.len), *from = p, *references = NULL;
+    const uint8_t *p = (const uint8_t *)span.ptr, *end = sm_pb_end(p, span.len), *from = p;
     struct sm_str process = batch_process;
     struct sm_pb_field f;
     bool ok = sm_jaeger_begin(&r->j);
+    r->references_n = 0;
+    r->more_references = NULL;
     for (; NEXT_FIELD(&p, end, &f, wires, &ok); from = p) {
-        ok = read_field(r, &f);
         if (f.number == SPAN_PROCESS)
             process = sm_str(f.bytes, f.size);
-        else if (f.number == SPAN_REFERENCES && !references)
-            references = from;
+        else if (f.number == SPAN_REFERENCES)
+            ok = take_reference(r, &f, from);
+        else
+            ok = read_field(r, &f);
     }
-    return ok && p == end && use_process(r, process) && put_references(r, references, end) && sm_jaeger_commit(&r->j);
+    return ok && p == end && use_process(r, process) && put_references(r, end) && sm_jaeger_commit(&r->j);
 }
 
 /* The process stands behind the spans, as a rule: it is looked for first. */

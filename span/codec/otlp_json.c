@@ -47,8 +47,8 @@ struct reader {
     struct range name;
 };
 
-/* Reads a member's value; the name of the member is in camel case. */
-typedef void member_reader(struct reader *r, const struct sm_json_text *key, void *ctx);
+/* Reads a member's value; false when the message has no member of that name (in camel case), and nothing has been read. */
+typedef bool member_reader(struct reader *r, const struct sm_json_text *key, void *ctx);
 
 static bool fail(struct reader *r, const char *text)
 {
@@ -60,17 +60,18 @@ static bool room(struct reader *r, size_t n)
     return SM_LIKELY(sm_build_room(&r->b, n)) || fail(r, "out of memory");
 }
 
-/* some_name -> someName, in place. */
-static void camel_case(struct sm_json_text *key, uint8_t *buffer)
+/* some_name -> someName; false when the key is in camel case already. */
+static bool camel_case(struct sm_json_text *key, uint8_t *buffer)
 {
     size_t n = 0;
     if (key->len > KEY_SIZE_MAX || !memchr(key->ptr, '_', key->len))
-        return;
+        return false;
     for (size_t i = 0; i < key->len; i++) {
         bool upper = key->ptr[i] == '_' && i + 1 < key->len && key->ptr[i + 1] >= 'a' && key->ptr[i + 1] <= 'z';
         buffer[n++] = upper ? (uint8_t)(key->ptr[++i] - 'a' + 'A') : key->ptr[i];
     }
     *key = (struct sm_json_text){buffer, n, false};
+    return true;
 }
 
 static void read_object(struct reader *r, member_reader *member, void *ctx)
@@ -79,9 +80,10 @@ static void read_object(struct reader *r, member_reader *member, void *ctx)
     uint8_t buffer[KEY_SIZE_MAX];
     for (bool more = sm_json_object(&r->j, &key); more; more = sm_json_member(&r->j, &key)) {
         sm_json_plain(&key, buffer, sizeof buffer);
-        camel_case(&key, buffer);
-        if (!sm_json_null(&r->j))
-            member(r, &key, ctx);
+        if (sm_json_null(&r->j) || SM_LIKELY(member(r, &key, ctx)))
+            continue;
+        if (!camel_case(&key, buffer) || !member(r, &key, ctx))
+            sm_json_skip(&r->j);
     }
 }
 
@@ -245,7 +247,7 @@ struct key_value {
     uint32_t depth;
 };
 
-static void read_key_value_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_key_value_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     struct key_value *kv = ctx;
     size_t moved;
@@ -253,15 +255,16 @@ static void read_key_value_member(struct reader *r, const struct sm_json_text *k
         kv->key = read_text_field(r, 1);
     } else if (sm_json_is(key, "value")) {
         if (!room(r, 8))
-            return;
+            return true;
         size_t at = sm_build_open_message(&r->b, 2);
         read_any(r, kv->depth);
         if (!sm_build_close_message(&r->b, at, &moved))
             (void)fail(r, "out of memory");
         kv->any_length_at = at - 1;
     } else {
-        sm_json_skip(&r->j);
+        return false;
     }
+    return true;
 }
 
 static void read_key_value(struct reader *r, uint32_t field, struct key_value *kv)
@@ -295,14 +298,12 @@ struct list {
     uint32_t depth;
 };
 
-static void read_list_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_list_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     const struct list *list = ctx;
     size_t moved;
-    if (!sm_json_is(key, "values")) {
-        sm_json_skip(&r->j);
-        return;
-    }
+    if (!sm_json_is(key, "values"))
+        return false;
     for (bool more = sm_json_array(&r->j); more; more = sm_json_element(&r->j)) {
         if (list->keyed) {
             struct key_value kv = {.depth = list->depth};
@@ -310,12 +311,13 @@ static void read_list_member(struct reader *r, const struct sm_json_text *key, v
             continue;
         }
         if (!room(r, 8))
-            return;
+            return true;
         size_t at = sm_build_open_message(&r->b, 1);
         read_any(r, list->depth);
         if (!sm_build_close_message(&r->b, at, &moved))
             (void)fail(r, "out of memory");
     }
+    return true;
 }
 
 static void read_list_value(struct reader *r, uint32_t field, uint32_t depth)
@@ -339,7 +341,7 @@ static void read_bool_value(struct reader *r)
         r->b.p = sm_pb_put_uint(r->b.p, ANY_BOOL, v);
 }
 
-static void read_any_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_any_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     uint32_t depth = *(uint32_t *)ctx;
     if (sm_json_is(key, "stringValue"))
@@ -357,7 +359,8 @@ static void read_any_member(struct reader *r, const struct sm_json_text *key, vo
     else if (sm_json_is(key, "bytesValue"))
         read_bytes_value(r);
     else
-        sm_json_skip(&r->j);
+        return false;
+    return true;
 }
 
 /* The content of an AnyValue. Recursion is bounded by the limit on depth. */
@@ -383,19 +386,46 @@ SM_INLINE bool take(struct sm_json *j, const char *text, size_t size)
 
 #define TAKE(j, literal) take(j, literal, sizeof(literal) - 1)
 
-/* Nearly every attribute: {"key":"...","value":{"stringValue":"..."}} without white space or escapes. False: it is something
- * else, nothing has been read. */
-static bool read_string_attribute(struct reader *r)
+/* The rest of {"intValue":"8080"}} or {"intValue":8080}}, not negative; false when it is something else. */
+static bool take_int_value(struct sm_json *j, int64_t *value)
+{
+    bool quoted = TAKE(j, "\"");
+    const uint8_t *end = sm_json_small_int(j->p, j->end, value);
+    if (!end)
+        return false;
+    j->p = end;
+    return quoted ? TAKE(j, "\"}}") : TAKE(j, "}}");
+}
+
+static bool put_plain_attribute(struct reader *r, const struct sm_json_text *key)
 {
     struct sm_json *j = &r->j;
-    struct sm_json_text key, value;
+    struct sm_build *b = &r->b;
+    struct sm_json_text text;
+    int64_t number = 0;
+    if (TAKE(j, "stringValue\":"))
+        return sm_json_string(j, &text) && TAKE(j, "}}") && !text.escaped && text.len <= b->d->limits.value_bytes_max &&
+               (sm_build_attribute(b, key->ptr, key->len, text.ptr, text.len) || fail(r, "out of memory"));
+    uint8_t any[32], *p = any; /* read for 16 bytes */
+    if (TAKE(j, "intValue\":") && take_int_value(j, &number))
+        p = sm_pb_put_uint(any, ANY_INT, (uint64_t)number);
+    else if (TAKE(j, "boolValue\":true}}"))
+        p = sm_pb_put_uint(any, ANY_BOOL, true);
+    else if (TAKE(j, "boolValue\":false}}"))
+        p = sm_pb_put_uint(any, ANY_BOOL, false);
+    return p > any && (sm_build_any_attribute(b, key->ptr, key->len, any, (size_t)(p - any)) || fail(r, "out of memory"));
+}
+
+/* Nearly every attribute: {"key":"...","value":{"stringValue":"..."}}, or a number, without white space or escapes. False: it is
+ * something else, nothing has been read. */
+static bool read_plain_attribute(struct reader *r)
+{
+    struct sm_json *j = &r->j;
+    struct sm_json_text key;
     const uint8_t *begin = j->p;
-    size_t max = r->b.d->limits.value_bytes_max;
-    bool plain = TAKE(j, "{\"key\":") && sm_json_string(j, &key) && TAKE(j, ",\"value\":{\"stringValue\":") &&
-                 sm_json_string(j, &value) && TAKE(j, "}}") && !key.escaped && !value.escaped && key.len && key.len <= max &&
-                 value.len <= max;
-    if (plain)
-        return sm_build_attribute(&r->b, key.ptr, key.len, value.ptr, value.len) || fail(r, "out of memory");
+    if (SM_LIKELY(TAKE(j, "{\"key\":") && sm_json_string(j, &key) && TAKE(j, ",\"value\":{\"") && !key.escaped && key.len &&
+                  key.len <= r->b.d->limits.value_bytes_max && put_plain_attribute(r, &key)))
+        return true;
     if (!j->error)
         j->p = begin;
     return false;
@@ -405,7 +435,7 @@ static void read_span_attributes(struct reader *r)
 {
     struct sm_build *b = &r->b;
     for (bool more = sm_json_array(&r->j); more; more = sm_json_element(&r->j)) {
-        if (SM_LIKELY(read_string_attribute(r)))
+        if (SM_LIKELY(read_plain_attribute(r)))
             continue;
         struct key_value kv = {.depth = 1};
         read_key_value(r, SM_OTLP_ATTRIBUTES, &kv);
@@ -425,7 +455,7 @@ static void put_fixed64_field(struct reader *r, uint32_t field)
         r->b.p = sm_pb_put_fixed64(r->b.p, field, v);
 }
 
-static void read_event_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_event_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     (void)ctx;
     if (sm_json_is(key, "timeUnixNano"))
@@ -437,7 +467,8 @@ static void read_event_member(struct reader *r, const struct sm_json_text *key, 
     else if (sm_json_is(key, "droppedAttributesCount"))
         put_uint_field(r, 4, read_uint(r, UINT32_MAX));
     else
-        sm_json_skip(&r->j);
+        return false;
+    return true;
 }
 
 /* Ids of links are bytes of their length, or absent. */
@@ -457,7 +488,7 @@ static void read_link_id(struct reader *r, uint32_t field, size_t size)
     r->b.p = sm_pb_put_bytes(r->b.p, field, bytes + 16 - size, size);
 }
 
-static void read_link_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_link_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     (void)ctx;
     if (sm_json_is(key, "traceId"))
@@ -474,11 +505,13 @@ static void read_link_member(struct reader *r, const struct sm_json_text *key, v
         uint64_t flags = read_uint(r, UINT32_MAX);
         if (flags && room(r, 16))
             r->b.p = sm_pb_put_fixed32(r->b.p, 6, (uint32_t)flags);
-    } else
-        sm_json_skip(&r->j);
+    } else {
+        return false;
+    }
+    return true;
 }
 
-static void read_status_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_status_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     static const char *const names[] = {"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"};
     (void)ctx;
@@ -489,8 +522,9 @@ static void read_status_member(struct reader *r, const struct sm_json_text *key,
         r->status = code <= SM_STATUS_ERROR ? (enum sm_status)code : SM_STATUS_UNSET;
         put_uint_field(r, 3, code);
     } else {
-        sm_json_skip(&r->j);
+        return false;
     }
+    return true;
 }
 
 static void read_message(struct reader *r, uint32_t field, member_reader *member)
@@ -566,72 +600,69 @@ static void read_flags(struct reader *r)
         r->b.head->flags |= flags & 0x200 ? SM_SPAN_REMOTE_PARENT : SM_SPAN_LOCAL_PARENT;
 }
 
-static void read_span_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+/* By the length of the name first. */
+static bool read_span_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     (void)ctx;
     switch (key->len) {
     case 4:
-        if (sm_json_is(key, "name")) {
+        if (sm_json_is(key, "name"))
             r->name = read_text_field(r, SM_OTLP_NAME);
-            return;
-        }
-        if (sm_json_is(key, "kind"))
-            return read_kind(r);
-        break;
+        else if (sm_json_is(key, "kind"))
+            read_kind(r);
+        else
+            return false;
+        return true;
     case 5:
         if (sm_json_is(key, "links"))
-            return read_messages(r, SM_OTLP_LINKS, SM_SPAN_LINKS, read_link_member);
-        if (sm_json_is(key, "flags"))
-            return read_flags(r);
-        break;
+            read_messages(r, SM_OTLP_LINKS, SM_SPAN_LINKS, read_link_member);
+        else if (sm_json_is(key, "flags"))
+            read_flags(r);
+        else
+            return false;
+        return true;
     case 6:
         if (sm_json_is(key, "spanId"))
-            return read_span_id(r);
-        if (sm_json_is(key, "events"))
-            return read_messages(r, SM_OTLP_EVENTS, SM_SPAN_EVENTS, read_event_member);
-        if (sm_json_is(key, "status"))
-            return read_message(r, SM_OTLP_STATUS, read_status_member);
-        break;
-    case 7:
-        if (sm_json_is(key, "traceId"))
-            return read_trace_id(r);
-        break;
+            read_span_id(r);
+        else if (sm_json_is(key, "events"))
+            read_messages(r, SM_OTLP_EVENTS, SM_SPAN_EVENTS, read_event_member);
+        else if (sm_json_is(key, "status"))
+            read_message(r, SM_OTLP_STATUS, read_status_member);
+        else
+            return false;
+        return true;
     case 10:
         if (sm_json_is(key, "attributes"))
-            return read_span_attributes(r);
-        if (sm_json_is(key, "traceState"))
-            return read_trace_state(r);
-        break;
-    case 12:
-        if (sm_json_is(key, "parentSpanId"))
-            return read_parent_id(r);
-        break;
-    case 15:
-        if (sm_json_is(key, "endTimeUnixNano")) {
-            r->end_ns = read_uint(r, UINT64_MAX);
-            return;
-        }
-        break;
+            read_span_attributes(r);
+        else if (sm_json_is(key, "traceState"))
+            read_trace_state(r);
+        else
+            return false;
+        return true;
     case 17:
-        if (sm_json_is(key, "startTimeUnixNano")) {
+        if (sm_json_is(key, "startTimeUnixNano"))
             r->start_ns = read_uint(r, UINT64_MAX);
-            return;
-        }
-        if (sm_json_is(key, "droppedLinksCount"))
-            return put_uint_field(r, SM_OTLP_DROPPED_LINKS, read_uint(r, UINT32_MAX));
-        break;
-    case 18:
-        if (sm_json_is(key, "droppedEventsCount"))
-            return put_uint_field(r, SM_OTLP_DROPPED_EVENTS, read_uint(r, UINT32_MAX));
-        break;
-    case 22:
-        if (sm_json_is(key, "droppedAttributesCount"))
-            return put_uint_field(r, SM_OTLP_DROPPED_ATTRIBUTES, read_uint(r, UINT32_MAX));
-        break;
+        else if (sm_json_is(key, "droppedLinksCount"))
+            put_uint_field(r, SM_OTLP_DROPPED_LINKS, read_uint(r, UINT32_MAX));
+        else
+            return false;
+        return true;
     default:
         break;
     }
-    sm_json_skip(&r->j);
+    if (sm_json_is(key, "traceId"))
+        read_trace_id(r);
+    else if (sm_json_is(key, "parentSpanId"))
+        read_parent_id(r);
+    else if (sm_json_is(key, "endTimeUnixNano"))
+        r->end_ns = read_uint(r, UINT64_MAX);
+    else if (sm_json_is(key, "droppedEventsCount"))
+        put_uint_field(r, SM_OTLP_DROPPED_EVENTS, read_uint(r, UINT32_MAX));
+    else if (sm_json_is(key, "droppedAttributesCount"))
+        put_uint_field(r, SM_OTLP_DROPPED_ATTRIBUTES, read_uint(r, UINT32_MAX));
+    else
+        return false;
+    return true;
 }
 
 static void read_span(struct reader *r)
@@ -663,7 +694,7 @@ static void read_span(struct reader *r)
 
 /* What spans belong to */
 
-static void read_resource_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_resource_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     (void)ctx;
     if (sm_json_is(key, "attributes"))
@@ -671,10 +702,11 @@ static void read_resource_member(struct reader *r, const struct sm_json_text *ke
     else if (sm_json_is(key, "droppedAttributesCount"))
         put_uint_field(r, 2, read_uint(r, UINT32_MAX));
     else
-        sm_json_skip(&r->j);
+        return false;
+    return true;
 }
 
-static void read_scope_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_scope_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     (void)ctx;
     if (sm_json_is(key, "name"))
@@ -686,7 +718,8 @@ static void read_scope_member(struct reader *r, const struct sm_json_text *key, 
     else if (sm_json_is(key, "droppedAttributesCount"))
         put_uint_field(r, 4, read_uint(r, UINT32_MAX));
     else
-        sm_json_skip(&r->j);
+        return false;
+    return true;
 }
 
 /* The message's content into the arena, between spans. *reject says why it cannot be used. */
@@ -718,7 +751,7 @@ static void read_spans(struct reader *r)
     }
 }
 
-static void read_scope_spans_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_scope_spans_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     struct group *g = ctx;
     if (sm_json_is(key, "spans"))
@@ -728,7 +761,8 @@ static void read_scope_spans_member(struct reader *r, const struct sm_json_text 
     else if (sm_json_is(key, "schemaUrl"))
         g->schema_url = read_schema_url(r);
     else
-        sm_json_skip(&r->j);
+        return false;
+    return true;
 }
 
 static void read_scope_spans(struct reader *r)
@@ -749,7 +783,7 @@ struct resource_spans {
     uint32_t reject;
 };
 
-static void read_resource_spans_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_resource_spans_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     struct resource_spans *rs = ctx;
     if (sm_json_is(key, "scopeSpans") || sm_json_is(key, "instrumentationLibrarySpans")) {
@@ -760,8 +794,9 @@ static void read_resource_spans_member(struct reader *r, const struct sm_json_te
     } else if (sm_json_is(key, "schemaUrl")) {
         rs->schema_url = read_schema_url(r);
     } else {
-        sm_json_skip(&r->j);
+        return false;
     }
+    return true;
 }
 
 static struct sm_str text_of(const struct reader *r, struct range range)
@@ -818,15 +853,14 @@ static void read_resource_spans(struct reader *r)
     }
 }
 
-static void read_document_member(struct reader *r, const struct sm_json_text *key, void *ctx)
+static bool read_document_member(struct reader *r, const struct sm_json_text *key, void *ctx)
 {
     (void)ctx;
-    if (!sm_json_is(key, "resourceSpans")) {
-        sm_json_skip(&r->j);
-        return;
-    }
+    if (!sm_json_is(key, "resourceSpans"))
+        return false;
     for (bool more = sm_json_array(&r->j); more; more = sm_json_element(&r->j))
         read_resource_spans(r);
+    return true;
 }
 
 static enum sm_rc decode(struct sm_decoder *d, struct sm_payload *payload, struct sm_batch *batch, struct sm_err *err)
