@@ -98,8 +98,8 @@ static struct sm_chunk *chunk_new(struct sm_trace_memory *m, struct sm_trace *t,
         return NULL;
     if (SM_UNLIKELY(usable > SM_SLAB_CHUNK_MAX))
         sm_stats_add(m->stats, SM_STAT_BIG_CHUNKS, 1);
-    chunk->size = usable - (uint32_t)sizeof *chunk;
     t->memory += usable;
+    chunk->size = usable - (uint32_t)sizeof *chunk;
     return chunk;
 }
 

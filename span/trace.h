@@ -112,6 +112,7 @@ SM_INLINE size_t sm_trace_room(const struct sm_trace *t)
 /* Further spans go into this chunk, whose `size` is set. */
 SM_INLINE void sm_trace_add_chunk(struct sm_trace *t, struct sm_chunk *chunk)
 {
+    uint32_t size = chunk->size; /* first, so that no memory is waited for where it has just been written */
     sm_trace_settle(t);
     chunk->next = NULL;
     chunk->heads_size = 0;
@@ -121,7 +122,7 @@ SM_INLINE void sm_trace_add_chunk(struct sm_trace *t, struct sm_chunk *chunk)
         t->chunks = chunk;
     t->chunks_last = chunk;
     t->head_at = chunk->data;
-    t->data_at = chunk->data + chunk->size;
+    t->data_at = chunk->data + size;
 }
 
 /* What a span takes in a chunk. */
