@@ -45,6 +45,8 @@ enum sm_rc sm_wanted_add(struct sm_wanted *w, struct sm_str key, uint32_t *slot)
     k->key = sm_xstrndup(key.ptr, key.len);
     k->len = (uint8_t)key.len;
     memcpy(&k->head, padded, 8);
+    if (key.len >= 8)
+        memcpy(&k->tail, padded + key.len - 8, 8);
     w->next[i] = w->first[key.len];
     w->first[key.len] = (uint8_t)(i + 1);
     *slot = i;

@@ -23,6 +23,7 @@ enum sm_slot {
 struct sm_wanted_key {
     char *key;
     uint64_t head; /* first 8 bytes, zero padded */
+    uint64_t tail; /* last 8 bytes; 0 for a shorter key */
     uint8_t len;
 };
 
@@ -51,13 +52,15 @@ SM_INLINE uint32_t sm_wanted_find(const struct sm_wanted *w, const uint8_t *key,
     uint32_t i = w->first[len];
     if (SM_LIKELY(i == 0))
         return SM_WANTED_NONE;
-    uint64_t head;
+    uint64_t head, tail = 0;
     memcpy(&head, key, 8);
     if (len < 8)
         head &= (UINT64_C(1) << (len * 8)) - 1;
+    else
+        memcpy(&tail, key + len - 8, 8);
     do {
         const struct sm_wanted_key *k = &w->keys[i - 1];
-        if (k->head == head && (len <= 8 || memcmp(k->key + 8, key + 8, len - 8) == 0))
+        if (k->head == head && k->tail == tail && (len <= 16 || memcmp(k->key + 8, key + 8, len - 16) == 0))
             return i - 1;
         i = w->next[i - 1];
     } while (i);
