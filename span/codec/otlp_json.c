@@ -386,6 +386,12 @@ SM_INLINE bool take(struct sm_json *j, const char *text, size_t size)
 
 #define TAKE(j, literal) take(j, literal, sizeof(literal) - 1)
 
+/* A string, if one is next; anything else (null) is no error here. */
+SM_INLINE bool take_string(struct sm_json *j, struct sm_json_text *text)
+{
+    return SM_LIKELY(j->p < j->end && *j->p == '"') && sm_json_string(j, text);
+}
+
 /* The rest of {"intValue":"8080"}} or {"intValue":8080}}, not negative; false when it is something else. */
 static bool take_int_value(struct sm_json *j, int64_t *value)
 {
@@ -404,7 +410,7 @@ static bool put_plain_attribute(struct reader *r, const struct sm_json_text *key
     struct sm_json_text text;
     int64_t number = 0;
     if (TAKE(j, "stringValue\":"))
-        return sm_json_string(j, &text) && TAKE(j, "}}") && !text.escaped && text.len <= b->d->limits.value_bytes_max &&
+        return take_string(j, &text) && TAKE(j, "}}") && !text.escaped && text.len <= b->d->limits.value_bytes_max &&
                (sm_build_attribute(b, key->ptr, key->len, text.ptr, text.len) || fail(r, "out of memory"));
     uint8_t any[32], *p = any; /* read for 16 bytes */
     if (TAKE(j, "intValue\":") && take_int_value(j, &number))
@@ -423,7 +429,7 @@ static bool read_plain_attribute(struct reader *r)
     struct sm_json *j = &r->j;
     struct sm_json_text key;
     const uint8_t *begin = j->p;
-    if (SM_LIKELY(TAKE(j, "{\"key\":") && sm_json_string(j, &key) && TAKE(j, ",\"value\":{\"") && !key.escaped && key.len &&
+    if (SM_LIKELY(TAKE(j, "{\"key\":") && take_string(j, &key) && TAKE(j, ",\"value\":{\"") && !key.escaped && key.len &&
                   key.len <= r->b.d->limits.value_bytes_max && put_plain_attribute(r, &key)))
         return true;
     if (!j->error)

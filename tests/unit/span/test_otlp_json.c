@@ -201,6 +201,46 @@ Test(otlp_json, integers)
     }
 }
 
+/* The common forms of an attribute are read in one step, others member by member: both say the same. */
+Test(otlp_json, attributes_do_not_depend_on_white_space_and_order)
+{
+    static const char *const values[] = {
+        "{\"stringValue\":\"x\"}", "{\"stringValue\":\"\"}", "{\"stringValue\":\"a\\u00e9\"}", "{\"stringValue\":null}", "{\"intValue\":0}",
+        "{\"intValue\":\"8080\"}", "{\"intValue\":8080}", "{\"intValue\":-1}", "{\"intValue\":\"9223372036854775807\"}",
+        "{\"intValue\":9223372036854775808}", "{\"intValue\":2.0}", "{\"intValue\":1e2}", "{\"intValue\":null}", "{\"boolValue\":true}",
+        "{\"boolValue\":false}", "{\"boolValue\":null}", "{\"doubleValue\":1}", "{}", "null", "{\"intValue\":\"1\",\"stringValue\":\"x\"}",
+    };
+    static const char *const forms[] = {
+        "\"attributes\":[{\"key\":\"error\",\"value\":%s}]", "\"attributes\":[{ \"key\":\"error\",\"value\":%s}]",
+        "\"attributes\":[{\"key\":\"error\",\"value\" :%s}]", "\"attributes\":[{\"\\u006bey\":\"error\",\"value\":%s}]",
+    };
+    for (size_t i = 0; i < SM_ARRAY_LEN(values); i++) {
+        char first[4096], members[1024];
+        uint32_t records = 0;
+        uint16_t flags = 0;
+        for (size_t k = 0; k < SM_ARRAY_LEN(forms); k++) {
+            snprintf(members, sizeof members, forms[k], values[i]);
+            cr_assert_eq(decode_members(members), SM_OK, "%s: %s", members, e.err.text);
+            if (k == 0) {
+                snprintf(first, sizeof first, "%s", codec_env_encode(&e, &sm_codec_otlp_json));
+                records = span()->n_wanted;
+                flags = span()->flags;
+            }
+            cr_assert_str_eq(codec_env_encode(&e, &sm_codec_otlp_json), first, "%s", members);
+            cr_assert_eq(span()->n_wanted, records, "%s", members);
+            cr_assert_eq(span()->flags, flags, "%s", members);
+        }
+    }
+}
+
+Test(otlp_json, common_attributes_that_are_wrong_are_refused)
+{
+    static const char *const values[] = {"{\"intValue\":08}", "{\"intValue\":\"08\"}", "{\"intValue\":\"1}", "{\"intValue\":1\"}", "{\"boolValue\":truex}",
+                                         "{\"stringValue\":\"x}", "{\"intValue\":1,}"};
+    for (size_t i = 0; i < SM_ARRAY_LEN(values); i++)
+        cr_assert_neq(decode_value(values[i]), SM_OK, "%s", values[i]);
+}
+
 Test(otlp_json, doubles_and_bytes)
 {
     struct sm_value v;

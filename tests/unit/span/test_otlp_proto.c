@@ -257,8 +257,38 @@ Test(otlp_proto, private_field_of_transcoded_spans_sets_header_bits)
     cr_assert_eq(batch.count, 1);
     cr_assert_eq(sm_batch_span(&batch, 0)->flags, SM_SPAN_PRIVATE | SM_SPAN_SHARED | SM_SPAN_ID64 | SM_SPAN_NO_START);
     cr_assert_eq(sm_batch_span(&batch, 0)->duration_ns, 5000);
+    struct sm_private read;
+    cr_assert(sm_private_read(sm_batch_span(&batch, 0), sm_batch_bytes(&batch, 0), &read));
+    cr_assert_eq(read.flags, priv.flags);
     add_bytes(r, SM_PRIVATE_FIELD, "\xff", 1);
     cr_assert_eq(decode_request(r), SM_OK, "a malformed one is passed over");
     cr_assert_eq(batch.count, 1);
+    cr_assert(sm_private_read(sm_batch_span(&batch, 0), sm_batch_bytes(&batch, 0), &read));
+    free(r);
+}
+
+Test(otlp_proto, private_field_with_a_long_form_of_its_length)
+{
+    static const uint8_t field[] = {0xaa, 0x7b, 0x84, 0x80, 0x00, 0x08, SM_ORIGIN_ZIPKIN_V1, 0x28, 0x07}; /* length 4 in three bytes */
+    struct request *r = request_new();
+    struct sm_private read;
+    memcpy(r->span + r->span_size, field, sizeof field);
+    r->span_size += sizeof field;
+    cr_assert_eq(decode_request(r), SM_OK);
+    cr_assert(sm_private_read(sm_batch_span(&batch, 0), sm_batch_bytes(&batch, 0), &read));
+    cr_assert_eq(read.origin, SM_ORIGIN_ZIPKIN_V1);
+    cr_assert_eq(read.local.port, 7);
+    free(r);
+}
+
+Test(otlp_proto, private_field_of_other_formats_has_no_side_record)
+{
+    struct request *r = request_new();
+    const struct sm_private priv = {.origin = SM_ORIGIN_JAEGER, .jaeger_flags = 1};
+    struct sm_private read;
+    r->span_size = (size_t)(sm_private_put(r->span + r->span_size, &priv) - r->span);
+    cr_assert_eq(decode_request(r), SM_OK);
+    cr_assert_eq(sm_batch_span(&batch, 0)->n_wanted, 0);
+    cr_assert_not(sm_private_read(sm_batch_span(&batch, 0), sm_batch_bytes(&batch, 0), &read));
     free(r);
 }

@@ -49,6 +49,21 @@ Test(span, malformed_ids_are_refused)
     cr_assert_eq(id, 10);
 }
 
+/* Eight digits are read at once: each byte at each place. */
+Test(span, every_byte_at_every_place_of_an_id)
+{
+    for (unsigned place = 0; place < 16; place++) {
+        for (unsigned c = 0; c < 256; c++) {
+            char text[17] = "fFaA0099eEbB1188";
+            uint64_t id = 0;
+            text[place] = (char)c;
+            bool is_digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+            cr_assert_eq(sm_span_id_parse(sm_str(text, 16), &id) == SM_OK, is_digit, "%u at %u", c, place);
+            cr_assert_eq(id, is_digit ? strtoull(text, NULL, 16) : 0, "%u at %u", c, place);
+        }
+    }
+}
+
 Test(span, names_of_kinds)
 {
     cr_assert_str_eq(sm_kind_name(SM_KIND_UNSPECIFIED), "unspecified");

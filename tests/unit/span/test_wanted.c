@@ -24,6 +24,28 @@ Test(wanted, built_in_and_added_keys_are_found_exactly)
     sm_wanted_free(w);
 }
 
+Test(wanted, every_byte_of_a_key_counts)
+{
+    struct sm_wanted *w = sm_wanted_new(1);
+    char key[] = "a.b.c.d.e.f.g.h.i.j.k.l.m";
+    for (size_t len = 1; len < sizeof key; len++) {
+        uint32_t slot;
+        cr_assert_eq(sm_wanted_add(w, sm_str(key, len), &slot), SM_OK);
+    }
+    for (size_t len = 1; len < sizeof key; len++) {
+        uint8_t text[64] = {0};
+        memcpy(text, key, len);
+        memset(text + len, 'z', 16);
+        cr_assert_eq(sm_wanted_find(w, text, len), SM_SLOT_FIXED_COUNT + len - 1);
+        for (size_t i = 0; i < len; i++) {
+            text[i] ^= 1;
+            cr_assert_eq(sm_wanted_find(w, text, len), SM_WANTED_NONE, "%zu of %zu", i, len);
+            text[i] ^= 1;
+        }
+    }
+    sm_wanted_free(w);
+}
+
 Test(wanted, limits)
 {
     struct sm_wanted *w = sm_wanted_new(1);

@@ -100,6 +100,21 @@ Test(zipkin_json, canonical_bytes_decode_as_otlp_to_the_same_header)
     cr_assert_arr_eq(records, sm_span_wanted(span()), sizeof records);
 }
 
+/* The side record leads to what a walk over all fields finds. */
+Test(zipkin_json, private_field_has_a_side_record)
+{
+    cr_assert_eq(decode_members("\"localEndpoint\":{\"serviceName\":\"a\",\"ipv4\":\"1.2.3.4\",\"port\":80},\"kind\":\"CLIENT\","
+                                "\"remoteEndpoint\":{\"serviceName\":\"b\"},\"tags\":{\"peer.service\":\"c\",\"error\":\"\"}"),
+                 SM_OK, "%s", e.err.text);
+    struct sm_private found, read;
+    const uint8_t *bytes = sm_batch_bytes(&e.batch, 0);
+    cr_assert(sm_private_find(bytes, span()->size, &found));
+    cr_assert(sm_private_read(span(), bytes, &read));
+    cr_assert_arr_eq(&read, &found, sizeof read);
+    cr_assert(sm_str_eq(read.remote.service, SM_STR("b")));
+    cr_assert_eq(span()->n_wanted, 3, "peer.service, error and the field");
+}
+
 Test(zipkin_json, round_trips)
 {
     static const char *const texts[] = {
