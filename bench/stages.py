@@ -127,7 +127,8 @@ def count_samples(data, binary, seconds):
 
 
 def profile(fmt, spans_per_request, seconds, window=h.WINDOW_SECONDS, rate=None):
-    """Load at a steady rate (None: what suits the format) for `seconds`, after more than one window of it: (what bench_send measured, {(stage, function): samples})."""
+    """Load at a steady rate (None: what suits the format) for `seconds`, after more than one window of it: (what bench_send measured,
+    {(stage, function): samples})."""
     binary = (h.BUILD / "spanmill").resolve()
     with h.running_daemon(h.spanmill_command(window=f"{window}s")) as daemon, tempfile.TemporaryDirectory(prefix="bench-stages-") as scratch:
         data = f"{scratch}/perf.data"
