@@ -74,6 +74,23 @@ def go():
 
 
 @pytest.fixture(scope="session")
+def rust():
+    """rust("otel", ...) runs one of tests/clients/rust; with stdin=... it is only started, and its process given."""
+    directory, target = SOURCES / "rust", BUILD / "rust"
+    needed = re.search(r'^rust-version = "(\d+)\.(\d+)"', (directory / "Cargo.toml").read_text(), re.M).groups()
+    program = tool("cargo", tuple(map(int, needed)), "--version")
+    do(program, "build", "--locked", "--quiet", cwd=directory, env={**os.environ, "CARGO_TARGET_DIR": str(target)}, seconds=1500)
+
+    def run(name, *arguments, stdin=None, **options):
+        command = target / "debug" / name
+        if stdin:
+            return subprocess.Popen([command, *map(str, arguments)], stdin=stdin, stdout=subprocess.PIPE, text=True, **options)
+        return say(command, *arguments, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def java():
     """java("Otel", ...) runs one of tests/clients/java, where OpenTelemetry's agent lies; before=[...]: options of Java."""
     program, maven = tool("java", (17, 0), "-version"), tool("mvn", (3, 6), "--version")

@@ -9,7 +9,7 @@ import urllib.parse
 import pytest
 import yaml
 
-from clients import SOURCES, go, java, node, only_with_all  # fixtures
+from clients import SOURCES, go, java, node, only_with_all, rust  # fixtures
 from conftest import QUICK, ROOT, poll
 from test_envoy import Application, Envoy, request, sent_all
 
@@ -88,6 +88,14 @@ def test_opentelemetry_go(daemon, go, protocol):
     kind = "grpc" if protocol == "grpc" else "http/protobuf"
     go("otel", kind, "env", "1700000000000", env=exports(d, "OpenTelemetry SDKs", **PROTOCOLS[protocol]))
     poll(lambda: d.stat("spanmill_spans_kept_total") == 5, "its five spans")
+
+
+@only_with_all
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_opentelemetry_rust(daemon, rust, protocol):
+    d = daemon(*QUICK)
+    rust("otel", env=exports(d, "OpenTelemetry SDKs", **PROTOCOLS[protocol]))
+    arrives(d, "server")
 
 
 def test_both_ports_take_both(daemon):
