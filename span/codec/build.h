@@ -44,7 +44,7 @@ void sm_build_drop(struct sm_build *b);
  * and side records are filled in here, the rest by the caller. */
 void sm_build_commit(struct sm_build *b, struct sm_trace_id trace);
 
-bool sm_build_grow(struct sm_build *b, size_t n);
+bool sm_build_grow(struct sm_build *b, size_t n); /* not SM_COLD: gcc would take whoever calls sm_build_room for cold, too */
 
 /* Room for n bytes and 32 of slack behind them. */
 SM_INLINE bool sm_build_room(struct sm_build *b, size_t n)

@@ -388,6 +388,36 @@ Test(jaeger, a_span_of_a_request_may_have_its_own_process)
     cr_expect_eq(codec_env_span(&e, 0)->duration_ns, 11);
 }
 
+static uint8_t *put_proto_reference(uint8_t *p, uint8_t trace, uint8_t id, bool follows)
+{
+    uint8_t ref[64], trace_id[16] = {[15] = trace}, span_id[8] = {[7] = id}, *q = ref;
+    q = sm_pb_put_bytes(q, 1, trace_id, 16);
+    q = sm_pb_put_bytes(q, 2, span_id, 8);
+    if (follows)
+        q = sm_pb_put_uint(q, 3, 1);
+    return sm_pb_put_bytes(p, 4, ref, (size_t)(q - ref));
+}
+
+/* The last of them names the parent; other fields stand between them. */
+Test(jaeger, any_number_of_references_in_a_request)
+{
+    for (unsigned n = 1; n <= 9; n++) {
+        uint8_t span[1024], batch[1200], trace_id[16] = {[15] = 1}, id[8] = {[7] = 2}, *p = span;
+        for (unsigned i = 1; i < n; i++) {
+            p = put_proto_reference(p, 7, (uint8_t)(10 + i), i % 2);
+            p = sm_pb_put_bytes(p, 3, "name", 4);
+        }
+        p = put_proto_reference(p, 1, 5, false);
+        p = sm_pb_put_bytes(p, 1, trace_id, 16); /* ids may follow what refers to them */
+        p = sm_pb_put_bytes(p, 2, id, 8);
+        cr_assert_eq(decode_request(batch, sm_pb_put_bytes(batch, 1, span, (size_t)(p - span))), SM_OK, "%s", e.err.text);
+        cr_assert_eq(e.batch.count, 1);
+        cr_expect_eq(codec_env_span(&e, 0)->parent_id, 5, "%u references", n);
+        cr_expect_eq(private_of(0).parent_reference, n, "%u references", n);
+        cr_expect_eq(count_fields(SM_OTLP_LINKS), n - 1, "%u references", n);
+    }
+}
+
 Test(jaeger, nanoseconds_are_a_number_of_32_bits)
 {
     uint8_t span[64], batch[128], time[16], id[16] = {[15] = 1}, *p = span;
