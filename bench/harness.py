@@ -281,13 +281,16 @@ def send_to(daemon, fmt, *options):
 
 
 def send_steadily(daemon, fmt, rate, window, seconds, *options):
-    """Load at a rate that the daemon follows, for `seconds` after more than one window of it; what bench_send measured, and the spans
-    that arrived at the sink."""
-    result = send_to(
-        daemon, fmt, "--rate", rate, "--warmup-spans", int(rate * window * WARMUP_WINDOWS), "--spans", int(rate * seconds), *options
-    )
+    """Load at a rate that the daemon follows (None: at full rate), for `seconds` after more than one window of it; what bench_send
+    measured, and the spans that arrived at the sink."""
+    warmup = window * WARMUP_WINDOWS
+    if rate:
+        size = ("--rate", rate, "--warmup-spans", int(rate * warmup), "--spans", int(rate * seconds))
+    else:
+        size = ("--warmup-seconds", warmup, "--seconds", seconds)
+    result = send_to(daemon, fmt, *size, *options)
     result["exported"] = sink_totals(daemon.sink_ports)["spans"]
-    if result["spans_per_second"] < 0.97 * rate:
+    if rate and result["spans_per_second"] < 0.97 * rate:
         raise BenchError(f"{fmt}: {result['spans_per_second']:,.0f} spans a second taken, {rate:,} were wanted: this machine is too slow for it")
     if result["exported"] < result["spans_sent"] / 100:
         raise BenchError(f"{fmt}: {result['spans_sent']} spans sent, {result['exported']} exported: windows did not close in time")

@@ -38,9 +38,6 @@ OTHER_KERNEL = "kernel: other"
 REQUEST = ("HTTP and payloads", "library: [vdso]", "kernel: wait", OTHER_KERNEL)  # beside its receiving, sending and decoding
 
 
-SMALL_REQUESTS_RATE = 200_000  # spans a second in requests of a few spans
-
-
 class Symbols:
     """Source files of the functions of our binary, by offset in its file."""
 
@@ -127,8 +124,8 @@ def count_samples(data, binary, seconds):
 
 
 def profile(fmt, spans_per_request, seconds, window=h.WINDOW_SECONDS, rate=None):
-    """Load at a steady rate (None: what suits the format) for `seconds`, after more than one window of it: (what bench_send measured,
-    {(stage, function): samples})."""
+    """Load at a steady rate (None: what suits the format; requests of a few spans: at full rate) for `seconds`, after more than one window of
+    it: (what bench_send measured, {(stage, function): samples})."""
     binary = (h.BUILD / "spanmill").resolve()
     with h.running_daemon(h.spanmill_command(window=f"{window}s")) as daemon, tempfile.TemporaryDirectory(prefix="bench-stages-") as scratch:
         data = f"{scratch}/perf.data"
@@ -137,7 +134,7 @@ def profile(fmt, spans_per_request, seconds, window=h.WINDOW_SECONDS, rate=None)
             recorder = subprocess.Popen(h.pinned(h.LOAD_CORE, *record), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         except FileNotFoundError as e:
             raise h.BenchError(f"{e.filename} is missing") from None
-        rate = rate or (h.RATE[fmt] if spans_per_request >= 50 else SMALL_REQUESTS_RATE)
+        rate = rate or (h.RATE[fmt] if spans_per_request >= 50 else None)
         try:
             measured = h.send_steadily(daemon, fmt, rate, window, seconds, "--spans-per-request", spans_per_request)
         finally:
@@ -178,7 +175,7 @@ def main():
     parser.add_argument("--spans-per-request", type=int, default=200, metavar="N")
     parser.add_argument("--functions", type=int, default=0, metavar="N", help="also the N dearest functions of each stage")
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--rate", type=int, metavar="N", help="spans a second (what suits the format)")
+    parser.add_argument("--rate", type=int, metavar="N", help="spans a second (what suits the format; few spans a request: at full rate)")
     parser.add_argument("--build", metavar="DIR", help="folder of the binaries (build/release)")
     args = parser.parse_args()
     if args.build:
