@@ -101,12 +101,11 @@ bool sm_private_find(const uint8_t *span, size_t size, struct sm_private *priv)
 bool sm_private_read(const struct sm_span *span, const uint8_t *bytes, struct sm_private *priv)
 {
     const uint32_t *records = sm_span_wanted(span);
-    const uint8_t *end = sm_pb_end(bytes, span->size);
     for (unsigned i = 0; i < span->n_wanted; i++) {
         if (SM_WANTED_SLOT(records[i]) != SM_SLOT_PRIVATE)
             continue;
         uint64_t size;
-        const uint8_t *content = sm_pb_varint(bytes + SM_WANTED_OFFSET(records[i]), end, &size);
+        const uint8_t *end = sm_pb_end(bytes, span->size), *content = sm_pb_varint(bytes + SM_WANTED_OFFSET(records[i]), end, &size);
         return content && size <= (uint64_t)(end - content) && sm_private_decode(content, size, priv);
     }
     return false;

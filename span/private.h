@@ -57,7 +57,8 @@ bool sm_private_decode(const uint8_t *content, size_t size, struct sm_private *p
 /* Finds and decodes the field in a span's bytes; false (and all zeros, which is what an OTLP span has) without one. */
 bool sm_private_find(const uint8_t *span, size_t size, struct sm_private *priv);
 
-/* The same of a span in a batch or trace that came in one of Zipkin's formats, by its side record; false for others. */
+/* The same of a span in a batch or trace that came in one of Zipkin's formats, by its side record; false for others, and for heads
+ * without side records, whose bytes are gone (NULL). */
 bool sm_private_read(const struct sm_span *span, const uint8_t *bytes, struct sm_private *priv);
 
 /* Writes the whole field, tag included, and returns the position behind it. Room: sm_private_size_max. */

@@ -5,7 +5,8 @@
  * What OTLP cannot say (source format, shared, debug, local endpoint, ...) travels in a private field (span/private.h).
  *
  * A header is followed in memory by `n_wanted` side records, one per attribute key that somebody wants (span/wanted.h) and one for
- * the private field of a span of Zipkin's, then padding to 8 bytes. The trace id is the trace's; a span's position in its trace follows from order. */
+ * the private field of a span of Zipkin's, then padding to 8 bytes. The trace id is the trace's; a span's position in its trace
+ * follows from order. */
 #ifndef SM_SPAN_H
 #define SM_SPAN_H
 
